@@ -1,0 +1,1 @@
+"""The protocol of evaluation: splits, blocked ranking and metrics."""
