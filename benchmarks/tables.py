@@ -1,0 +1,165 @@
+"""Results tables: one cell a model, data set and setting; each is a JSON file that is not computed twice.
+
+    python benchmarks/tables.py baselines            # popularity and TF-IDF on the three CiteULike data sets
+    python benchmarks/tables.py embed                # Embed and Embed-MTL
+    python benchmarks/tables.py readme               # write the tables of the README from the files
+
+A killed run continues with the first missing cell. Data are read from $TEXTREC_DATA (default ../shared/data). Beside
+each JSON file a Parquet file keeps the recall of every user, for paired tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from textrec.data.source import read
+from textrec.protocol.metrics import paired_test
+from textrec.study.evaluation import evaluate
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+README = HERE.parent / "README.md"
+DATA = Path(os.environ.get("TEXTREC_DATA") or HERE.parents[1] / "shared" / "data")
+TITLES, ABSTRACTS, BAGS = "citeulike-a-titles", "citeulike-a-abstracts", "citeulike-t"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table."""
+
+    data: str
+    model: str
+    setting: str
+    variant: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    candidates: str = "eligible"
+
+    @property
+    def path(self) -> Path:
+        parts = [self.data, self.setting, self.model, self.variant, "all" if self.candidates == "all" else ""]
+        return RESULTS / ("_".join(part for part in parts if part) + ".json")
+
+
+# More weight on tags than recommendation likes best: chosen on the validation tags of fold 0.
+TAGGER = {"tag_weight": 0.5}
+
+TABLES: dict[str, list[Cell]] = {
+    "baselines": [
+        Cell(data, model, setting)
+        for data in (TITLES, ABSTRACTS, BAGS)
+        for model, setting in (("tfidf", "cold"), ("popularity", "warm"), ("tfidf", "warm"))
+    ]
+    + [Cell(data, "tfidf", "cold", candidates="all") for data in (TITLES, BAGS)],
+    "embed": [
+        Cell(data, model, setting)
+        for data in (TITLES, BAGS)
+        for model in ("embed", "embed-mtl")
+        for setting in ("cold", "warm")
+    ]
+    + [Cell(BAGS, "embed-mtl", "cold", "tagger", TAGGER)]
+    + [Cell(ABSTRACTS, model, "cold") for model in ("embed", "embed-mtl")],
+}
+PAIRS = [
+    (Cell(data, better, "cold"), Cell(data, worse, "cold"))
+    for data in (TITLES, BAGS, ABSTRACTS)
+    for better, worse in (("embed", "tfidf"), ("embed-mtl", "tfidf"), ("embed-mtl", "embed"))
+]
+
+
+def show(row: Mapping[str, Any]) -> None:
+    """One line a fold."""
+    print(f"  fold {row['fold']}: recall@50 {row['recall@50']:.4f}, {row['seconds']:.0f} s", flush=True)
+
+
+def run(cell: Cell) -> None:
+    """Compute a cell unless its file is there."""
+    if cell.path.exists():
+        return
+    print(f"{cell.path.stem} …", flush=True)
+    data = read(DATA / cell.data).filtered()
+    found = evaluate(
+        data,
+        cell.model,
+        setting=cell.setting,  # type: ignore[arg-type]
+        config=cell.config,
+        candidates=cell.candidates,  # type: ignore[arg-type]
+        on_fold=show,
+    )
+    RESULTS.mkdir(exist_ok=True)
+    per_user = found.per_user().with_columns(pl.col("^recall.*$|^ndcg.*$|^hr.*$").cast(pl.Float32))
+    per_user.write_parquet(cell.path.with_suffix(".parquet"), compression="zstd", compression_level=19)
+    staged = cell.path.with_suffix(".tmp")
+    staged.write_text(json.dumps(found.result, indent=1), encoding="utf-8")
+    staged.rename(cell.path)
+    print(f"  mean recall@50 {found.result['mean']['recall@50']:.4f}", flush=True)
+
+
+def compare() -> None:
+    """Paired tests over users, for every pair whose cells are there."""
+    rows = []
+    for better, worse in PAIRS:
+        if not (better.path.exists() and worse.path.exists()):
+            continue
+        metric = "recall@10" if better.data == ABSTRACTS else "recall@50"
+        frames = [pl.read_parquet(cell.path.with_suffix(".parquet")) for cell in (better, worse)]
+        # a user stands in several folds; the unit of the test is the user: mean over folds first
+        means = [frame.group_by("user").agg(pl.col(metric).mean()).sort("user") for frame in frames]
+        assert means[0]["user"].equals(means[1]["user"])
+        test = paired_test(means[0][metric], means[1][metric], seed=0)
+        rows.append({"data": better.data, "a": better.model, "b": worse.model, "metric": metric, **test})
+    (RESULTS / "paired.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def results_table() -> str:
+    """The README's table, from the result files."""
+    lines = [
+        "| data | setting | model | Recall@10 | Recall@50 | NDCG@50 | HR@10 | tag Recall@50 | s / fold | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for data in (TITLES, BAGS, ABSTRACTS):
+        for path in sorted(RESULTS.glob(f"{data}_*.json"), key=lambda path: path.stem):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            mean, deviation = found["mean"], found["sd"]
+            setting = found["setting"] + (", all papers" if found["candidates"] == "all" else "")
+            variant = " (chosen for tags)" if path.stem.endswith("_tagger") else ""
+            tags = f"{mean['tag_recall@50']:.3f}" if "tag_recall@50" in mean else "–"
+            peak = max(fold["peak_mb"] for fold in found["folds"])
+            lines.append(
+                f"| {data} | {setting} | {found['model']}{variant} | {mean['recall@10']:.3f} | "
+                f"{mean['recall@50']:.3f} ± {deviation['recall@50']:.3f} | {mean['ndcg@50']:.3f} | {mean['hr@10']:.3f} | "
+                f"{tags} | {mean['seconds']:.0f} | {peak:.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def readme_with_table(text: str) -> str:
+    """The README with its table replaced by `results_table`."""
+    start, end = "<!-- results: benchmarks/tables.py readme -->\n", "\n<!-- end of results -->"
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}{results_table()}{end}{after}"
+
+
+def main() -> None:
+    """Run the table named on the command line."""
+    wanted = sys.argv[1] if len(sys.argv) == 2 else ""
+    if wanted == "readme":
+        README.write_text(readme_with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+        return
+    if wanted not in TABLES:
+        raise SystemExit(f"usage: python benchmarks/tables.py {'|'.join(TABLES)}|readme")
+    for cell in TABLES[wanted]:
+        run(cell)
+    compare()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Text encoders g(X): rows of word ids to vectors. They know nothing of users, tags or training.
+
+Shapes: `B` texts of a batch, `N` tokens of the batch together, `T` tokens of one text, `D` word-vector size,
+`H` hidden units a direction, `K` factors, `V` words.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from textrec.learn.tensors import to_tensor
+from textrec.text import Documents
+
+__all__ = ["Embed", "Gru", "Pooling", "TextEncoder", "TokenBatch"]
+
+Pooling = Literal["mean", "last", "max"]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatch:
+    """Texts as flat word ids, without padding."""
+
+    ids: Tensor  # int64 [N]
+    lengths: Tensor  # int64 [B] ids of each text
+    weights: Tensor  # float32 [N] 1 / length of the text in words, times the count in a bag: each text sums to 1
+
+    @classmethod
+    def of(cls, documents: Documents, rows: npt.NDArray[np.int64], device: torch.device | str = "cpu") -> TokenBatch:
+        """The given rows of documents over the encoder's vocabulary."""
+        part = documents.take(rows)
+        sizes = np.diff(part.starts)
+        counts = np.ones(len(part.ids), np.float32) if part.counts is None else part.counts
+        totals = np.repeat(np.maximum(part.lengths, 1), sizes)
+        weights = (counts / totals).astype(np.float32)
+        ids = part.ids.astype(np.int64)
+        return cls(to_tensor(ids, device), to_tensor(sizes, device), to_tensor(weights, device))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def n_tokens(self) -> int:
+        """Real tokens (no padding)."""
+        return len(self.ids)
+
+    def text_of_token(self) -> Tensor:
+        """The text each token belongs to, int64 [N]."""
+        texts = torch.arange(len(self.lengths), device=self.lengths.device)
+        return torch.repeat_interleave(texts, self.lengths, output_size=len(self.ids))
+
+
+class TextEncoder(nn.Module, ABC):
+    """Base of the encoders.
+
+    Args:
+        n_words: V.
+        embedding_dim: D.
+        dim: K, the size of g(X).
+        init_scale: standard deviation of new word vectors.
+        word_dropout: probability that a token is left out of its text while training.
+    """
+
+    reads_order: bool = False
+
+    def __init__(
+        self, n_words: int, embedding_dim: int, dim: int, *, init_scale: float = 0.1, word_dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.words = nn.Embedding(n_words, embedding_dim)
+        nn.init.normal_(self.words.weight, std=init_scale)
+        self.dim = dim
+        self.word_dropout = word_dropout
+
+    def forward(self, batch: TokenBatch, vectors: Tensor | None = None) -> Tensor:
+        """g(X) of each text, [B, K]; an empty text gives zeros.
+
+        Args:
+            batch: the texts.
+            vectors: word vectors [N, D] to use in place of the looked-up ones (saliency differentiates them).
+        """
+        if batch.n_tokens == 0:
+            return torch.zeros(len(batch), self.dim, device=self.words.weight.device)
+        if self.training and self.word_dropout > 0:
+            batch = _drop_words(batch, self.word_dropout)
+        return self._encode(batch, vectors)
+
+    @abstractmethod
+    def _encode(self, batch: TokenBatch, vectors: Tensor | None) -> Tensor: ...
+
+
+class Embed(TextEncoder):
+    """Mean of word vectors (paper eq. 5); bags of words are weighted by their counts.
+
+    Args:
+        dropout: probability of dropping a dimension of the mean while training.
+    """
+
+    def __init__(
+        self, n_words: int, dim: int, *, dropout: float = 0.0, init_scale: float = 0.1, word_dropout: float = 0.0
+    ) -> None:
+        super().__init__(n_words, dim, dim, init_scale=init_scale, word_dropout=word_dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def _encode(self, batch: TokenBatch, vectors: Tensor | None) -> Tensor:
+        if vectors is None:
+            starts = F.pad(batch.lengths.cumsum(0), (1, 0))[:-1]
+            weight = self.words.weight
+            mean = F.embedding_bag(batch.ids, weight, starts, mode="sum", per_sample_weights=batch.weights)
+        else:
+            mean = vectors.new_zeros(len(batch), self.dim)
+            mean = mean.index_add(0, batch.text_of_token(), vectors * batch.weights[:, None])
+        dropped: Tensor = self.dropout(mean)
+        return dropped
+
+
+class Gru(TextEncoder):
+    """Word vectors → bidirectional GRU → GRU → pooling over the real tokens (paper §3.2.1, Figure 1, eq. 6 to 8).
+
+    Texts are packed by time step without any padding, so a batch equals each text alone.
+
+    Args:
+        n_words: V.
+        embedding_dim: D.
+        hidden_dim: H, units a direction of the first layer.
+        dim: K, units of the second layer.
+        dropout: probabilities of dropping a dimension after word vectors, first and second layer (paper §4.1.2).
+        pooling: over the second layer's states: `mean` (the paper's), `last` (the paper compared it) or `max` (ours).
+        init_scale: standard deviation of new word vectors.
+        word_dropout: probability that a token is left out of its text while training.
+    """
+
+    reads_order = True
+
+    def __init__(
+        self,
+        n_words: int,
+        embedding_dim: int,
+        hidden_dim: int,
+        dim: int,
+        *,
+        dropout: tuple[float, float, float] = (0.1, 0.5, 0.3),
+        pooling: Pooling = "mean",
+        init_scale: float = 0.1,
+        word_dropout: float = 0.0,
+    ) -> None:
+        super().__init__(n_words, embedding_dim, dim, init_scale=init_scale, word_dropout=word_dropout)
+        self.first = nn.GRU(embedding_dim, hidden_dim, bidirectional=True)
+        self.second = nn.GRU(2 * hidden_dim, dim)
+        self.dropouts = nn.ModuleList(nn.Dropout(probability) for probability in dropout)
+        self.pooling = pooling
+
+    def _encode(self, batch: TokenBatch, vectors: Tensor | None) -> Tensor:
+        order, sizes, text = _time_major(batch)
+        inputs = self.words(batch.ids[order]) if vectors is None else vectors[order]
+        hidden = self.first(PackedSequence(self.dropouts[0](inputs), sizes))[0].data
+        hidden = self.second(PackedSequence(self.dropouts[1](hidden), sizes))[0].data
+        return self._pool(self.dropouts[2](hidden), text, batch.lengths, sizes)
+
+    def _pool(self, states: Tensor, text: Tensor, lengths: Tensor, sizes: Tensor) -> Tensor:
+        """States [N, K] by time step, one vector a text [B, K]; a text without tokens stays zero."""
+        pooled = states.new_zeros(len(lengths), self.dim)
+        if self.pooling == "mean":
+            return pooled.index_add(0, text, states) / lengths.clamp(min=1)[:, None]
+        if self.pooling == "max":
+            return pooled.scatter_reduce(0, text[:, None].expand_as(states), states, "amax", include_self=False)
+        step = torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(text.device)
+        last = step == lengths[text] - 1
+        return pooled.index_add(0, text[last], states[last])
+
+
+def _time_major(batch: TokenBatch) -> tuple[Tensor, Tensor, Tensor]:
+    """Token order by time step and, within a step, by falling length; texts a step (on the CPU); text of each token."""
+    text = batch.text_of_token()
+    starts = batch.lengths.cumsum(0) - batch.lengths
+    step = torch.arange(batch.n_tokens, device=text.device) - starts[text]
+    rank = torch.empty_like(batch.lengths)
+    rank[torch.argsort(batch.lengths, descending=True, stable=True)] = torch.arange(len(batch), device=text.device)
+    order = torch.argsort(step * len(batch) + rank[text])
+    return order, torch.bincount(step).cpu(), text[order]
+
+
+def _drop_words(batch: TokenBatch, probability: float) -> TokenBatch:
+    """Leave tokens out at random; the weights of what stays sum to 1 again."""
+    kept = torch.rand(batch.n_tokens, device=batch.ids.device) >= probability
+    text = batch.text_of_token()[kept]
+    weights = batch.weights[kept]
+    total = weights.new_zeros(len(batch)).index_add(0, text, weights)
+    lengths = torch.bincount(text, minlength=len(batch))
+    return TokenBatch(batch.ids[kept], lengths, weights / total[text])

@@ -1,0 +1,240 @@
+"""The recipe `exact`: factors solved in closed form, encoder moved by gradient against all users at once.
+
+    L = Σ_ij c_ij (r_ij − u_i·v_j)² + λ_u Σ‖u_i‖² + λ_v Σ‖v_j − g(X_j)‖² + λ_g Σ‖g(X_j)‖²  (+ μ · tags)
+
+`v` has rows only for items with a training like, `u` only for users with one; every other row is g(X_j), or zero.
+
+Shapes: `B` documents, `K` factors, `U` users, `I` items, `G` tags.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from textrec.dataset import Csr, Rows
+from textrec.learn.encoders import TextEncoder, TokenBatch
+from textrec.learn.factors import solve_factors
+from textrec.learn.losses import Pairs, all_users_loss, tag_loss
+from textrec.learn.tensors import to_tensor
+from textrec.text import Documents
+
+__all__ = ["ExactTrainee", "Objective", "TagHead", "encode_documents", "solve_around"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The constants of the loss L."""
+
+    observed: float  # a
+    unobserved: float  # b
+    ridge_users: float  # λ_u
+    ridge_items: float  # λ_v
+    ridge_text: float  # λ_g
+    tag_weight: float  # μ
+    absent_tag_weight: float  # c'
+    offsets: Literal["last", "alternate", "none"]
+    sweeps: int  # item and user solves after training
+
+    def solve_users(self, likes: Csr, items: FloatArray, in_gram: npt.NDArray[np.bool_]) -> FloatArray:
+        """u_i for likes [U, I] and item factors [I, K]; the items of `in_gram` are the ones with a training like."""
+        return solve_factors(
+            likes,
+            items,
+            observed=self.observed,
+            unobserved=self.unobserved,
+            ridge=self.ridge_users,
+            in_gram=in_gram,
+        )
+
+    def solve_items(self, likes: Csr, users: FloatArray, prior: FloatArray) -> FloatArray:
+        """v_j around g(X_j) for likes [I, U]; an item without likes keeps g(X_j)."""
+        liked = np.diff(likes.indptr) > 0
+        solved = solve_factors(
+            sp.csr_array(likes[liked]),
+            users,
+            observed=self.observed,
+            unobserved=self.unobserved,
+            ridge=self.ridge_items,
+            prior=prior[liked],
+        )
+        items = prior.copy()
+        items[liked] = solved
+        return items
+
+
+def solve_around(objective: Objective, text: FloatArray, likes: Csr) -> tuple[FloatArray, FloatArray]:
+    """Users and items under L with the text vectors fixed: users at v = g, then items and users in turn.
+
+    Args:
+        objective: the constants.
+        text: g(X) [I, K].
+        likes: [U, I].
+
+    Returns:
+        Users [U, K] and items [I, K].
+    """
+    liked = np.bincount(likes.indices, minlength=likes.shape[1]) > 0
+    users, items = objective.solve_users(likes, text, liked), text
+    if objective.offsets == "none":
+        return users, items
+    by_item = sp.csr_array(likes.T)
+    for _ in range(objective.sweeps):
+        items = objective.solve_items(by_item, users, text)
+        users = objective.solve_users(likes, items, liked)
+    return users, items
+
+
+class TagHead(nn.Module):
+    """p_jl = σ(g(X_j)·t_l + β_l) (paper §3.3; the bias, which starts at the tag's log-odds, is ours).
+
+    Args:
+        tags: training tags [I, G]; items without a tag count as unknown.
+        dim: K.
+        init_scale: standard deviation of the tag vectors at the start.
+    """
+
+    def __init__(self, tags: Csr, dim: int, *, init_scale: float = 0.1) -> None:
+        super().__init__()
+        n_tags = tags.shape[1]
+        tagged = max(int((np.diff(tags.indptr) > 0).sum()), 1)
+        frequency = (np.bincount(tags.indices, minlength=n_tags) + 0.5) / (tagged + 1.0)
+        self.vectors = nn.Parameter(torch.randn(n_tags, dim) * init_scale)
+        self.bias = nn.Parameter(torch.from_numpy(np.log(frequency / (1 - frequency)).astype(np.float32)))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Logits [B, G]."""
+        return torch.addmm(self.bias, vectors, self.vectors.T)
+
+
+def encode_documents(encoder: TextEncoder, documents: Documents, batch_tokens: int = 1 << 16) -> FloatArray:
+    """g(X) of every row, dropout off, float32 [n, K]."""
+    device = encoder.words.weight.device
+    was_training = encoder.training
+    encoder.eval()
+    encoded = np.zeros((len(documents), encoder.dim), np.float32)
+    sizes = np.diff(documents.starts)
+    rows = np.argsort(sizes, kind="stable")
+    parts = np.cumsum(sizes[rows]) // batch_tokens
+    with torch.inference_mode():
+        for part in np.split(rows, np.flatnonzero(np.diff(parts)) + 1):
+            encoded[part] = encoder(TokenBatch.of(documents, part, device)).float().cpu().numpy()
+    encoder.train(was_training)
+    return encoded
+
+
+class ExactTrainee:
+    """What `training.train` moves in the recipe `exact`.
+
+    Args:
+        encoder: g, on its device.
+        head: the tag head, or None to leave tags out.
+        documents: the training texts over the encoder's vocabulary.
+        likes: training likes [U, I].
+        tags: training tags [I, G].
+        objective: the constants of the loss.
+        learning_rate: of Adam, reached by every parameter.
+        evaluate: stopping metric of (users [U, K], encoder), or None.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        head: TagHead | None,
+        documents: Documents,
+        likes: Csr,
+        tags: Csr,
+        *,
+        objective: Objective,
+        learning_rate: float,
+        evaluate: Callable[[FloatArray, TextEncoder], float] | None,
+    ) -> None:
+        self.encoder, self.head, self.objective = encoder, head, objective
+        self.documents, self.likes, self.tags = documents, likes, tags
+        self.by_item = sp.csr_array(likes.T)
+        self.liked = np.diff(self.by_item.indptr) > 0
+        tagged = np.diff(tags.indptr) > 0
+        self.examples: Rows = np.flatnonzero(self.liked | tagged if head is not None else self.liked)
+        self.n_examples = len(self.examples)
+        self.device = encoder.words.weight.device
+        parameters = [*encoder.parameters(), *(head.parameters() if head is not None else [])]
+        self.optimizer = torch.optim.Adam(parameters, lr=learning_rate)
+        self.learning_rate = learning_rate
+        self.evaluate = evaluate
+        self.offsets = np.zeros((len(documents), encoder.dim), np.float32)
+        self._solve()
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Lower the learning rate along a cosine, to a tenth at the last epoch."""
+        progress = (epoch - 1) / max(epochs - 1, 1)
+        factor = 0.55 + 0.45 * float(np.cos(np.pi * progress))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * factor
+        self.encoder.train()
+
+    def step(self, examples: Rows) -> tuple[float, int]:
+        """One Adam step on the loss of these documents."""
+        rows = self.examples[examples]
+        batch = TokenBatch.of(self.documents, rows, self.device)
+        loss = self._loss(self.encoder(batch), rows)
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return float(loss.detach()), batch.n_tokens
+
+    def _loss(self, text: Tensor, rows: Rows) -> Tensor:
+        constants = self.objective
+        liked = np.flatnonzero(self.liked[rows])
+        vectors = text if len(liked) == len(rows) else text[to_tensor(liked, self.device)]
+        scored = vectors
+        if constants.offsets == "alternate":
+            scored = vectors + to_tensor(self.offsets[rows[liked]], self.device)
+        likes = Pairs.of(self.by_item, rows[liked], self.device)
+        loss = all_users_loss(scored, self.users, self.gram, likes, constants.observed, constants.unobserved)
+        loss = loss + constants.ridge_text * vectors.square().sum()
+        if self.head is not None and constants.tag_weight > 0:
+            loss = loss + constants.tag_weight * self._tag_loss(text, rows)
+        return loss
+
+    def _tag_loss(self, text: Tensor, rows: Rows) -> Tensor:
+        assert self.head is not None
+        tagged = np.flatnonzero(np.diff(self.tags.indptr)[rows] > 0)
+        present = Pairs.of(self.tags, rows[tagged], self.device)
+        vectors = text if len(tagged) == len(rows) else text[to_tensor(tagged, self.device)]
+        return tag_loss(vectors, self.head.vectors, self.head.bias, present, self.objective.absent_tag_weight)
+
+    def _solve(self) -> None:
+        """Users (and offsets, when they alternate) for the encoder as it stands."""
+        text = encode_documents(self.encoder, self.documents)
+        users = self.objective.solve_users(self.likes, text + self.offsets, self.liked)
+        if self.objective.offsets == "alternate":
+            self.offsets = self.objective.solve_items(self.by_item, users, text) - text
+        self.users = to_tensor(users, self.device)
+        self.gram = self.users.T @ self.users
+
+    def validate(self) -> float | None:
+        """Solve the users for the moved encoder, then the stopping metric."""
+        self._solve()
+        return None if self.evaluate is None else self.evaluate(self.users.cpu().numpy(), self.encoder)
+
+    def snapshot(self) -> Any:
+        """Encoder and tag head, copied."""
+        head = None if self.head is None else copy.deepcopy(self.head.state_dict())
+        return copy.deepcopy(self.encoder.state_dict()), head
+
+    def restore(self, snapshot: Any) -> None:
+        """Encoder and tag head as they were."""
+        encoder, head = snapshot
+        self.encoder.load_state_dict(encoder)
+        if self.head is not None:
+            self.head.load_state_dict(head)

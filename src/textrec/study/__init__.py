@@ -1,0 +1,1 @@
+"""Experiments: one model on one split, later grids, reports and searches."""
