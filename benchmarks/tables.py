@@ -134,7 +134,8 @@ def results_table() -> str:
             peak = max(fold["peak_mb"] for fold in found["folds"])
             lines.append(
                 f"| {data} | {setting} | {found['model']}{variant} | {mean['recall@10']:.3f} | "
-                f"{mean['recall@50']:.3f} ± {deviation['recall@50']:.3f} | {mean['ndcg@50']:.3f} | {mean['hr@10']:.3f} | "
+                f"{mean['recall@50']:.3f} ± {deviation['recall@50']:.3f} | {mean['ndcg@50']:.3f} | "
+                f"{mean['hr@10']:.3f} | "
                 f"{tags} | {mean['seconds']:.0f} | {peak:.0f} |"
             )
     return "\n".join(lines)

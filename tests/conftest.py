@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples share two cores with other tests: a deadline would fail at random.
+settings.register_profile("textrec", deadline=None)
+settings.load_profile("textrec")
 
 
 @pytest.fixture(scope="session")

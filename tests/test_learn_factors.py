@@ -148,7 +148,7 @@ def test_float32_is_accurate_for_large_k_and_long_rows(k: int, ridge: float, ran
     likes = sp.csr_array(sp.vstack([random_likes(rng, 10, 400, 0.05), random_likes(rng, 8, 400, 0.9)]))
     assert np.diff(likes.indptr).max() > 200 > np.diff(likes.indptr).min()
     other = (rng.normal(0, 0.5, (400, rank)) @ rng.normal(0, rank**-0.5, (rank, k))).astype(np.float32)
-    prior = random_factors(rng, 40, k)
+    prior = random_factors(rng, 18, k)
     solved = solve_factors(likes, other, ridge=ridge, prior=prior)
     assert_rows_close(solved, dense_solution([Block(likes, torch.from_numpy(other))], ridge, prior))
 

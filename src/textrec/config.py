@@ -85,7 +85,9 @@ class Config:
         blocks = []
         for name, value in self.to_dict().items():
             comment = "\n".join(f"# {line}" for line in textwrap.wrap(docs.get(name, ""), 100))
-            line = f"{name} = {json.dumps(value, ensure_ascii=False)}" if value is not None else f"# {name} ="
+            # TOML reads JSON's strings but for a bare DEL
+            shown = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+            line = f"{name} = {shown}" if value is not None else f"# {name} ="
             blocks.append(f"{comment}\n{line}" if comment else line)
         return "\n\n".join(blocks) + "\n" if blocks else "# This model has nothing to configure.\n"
 
@@ -117,9 +119,10 @@ def parse_flag(config: type[Config], name: str, text: str) -> Any:
     if str in _alternatives(hints[name]) or any(isinstance(option, str) for option in _choices(hints[name])):
         return text
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return parsed["value"] if len(parsed) == 1 else text  # a text of several lines could hold more fields
 
 
 def _unknown_field(name: str, known: set[str]) -> str:

@@ -9,6 +9,7 @@ Shapes: `U` users, `I` items, `G` tags.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,7 +151,7 @@ class Items:
         """What to call an item in a list: its title, the start of its text, or its commonest words."""
         row = int(row)  # polars takes no numpy integer
         text = str(self.titles[row]) or " ".join(str(self.texts[row])[:200].split())
-        return text or " ".join(list(dict.fromkeys(self.documents.row_words(row)))[:8])
+        return text or " ".join(word for word, _ in Counter(self.documents.row_words(row)).most_common(8))
 
 
 @dataclass(frozen=True, eq=False)

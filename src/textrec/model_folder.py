@@ -31,7 +31,8 @@ from safetensors.numpy import load_file, save_file
 from textrec import __version__
 from textrec.dataset import Csr, Dataset, Ids, Items, binary_csr
 from textrec.errors import ArgumentError, ConfigError, ModelFolderError
-from textrec.learn.recommender import FitReport, Recommender
+from textrec.learn.model import FitReport
+from textrec.learn.recommender import Recommender
 from textrec.registry import create
 from textrec.text import Documents, Vocabulary
 

@@ -147,9 +147,10 @@ class Documents:
     @staticmethod
     def concatenate(parts: Sequence[Documents]) -> Documents:
         """Rows of several documents over one and the same word list."""
-        starts = [parts[0].starts]
+        starts, end = [parts[0].starts], len(parts[0].ids)
         for part in parts[1:]:
-            starts.append(part.starts[1:] + starts[-1][-1])
+            starts.append(part.starts[1:] + end)
+            end += len(part.ids)
         counts = [part.counts for part in parts if part.counts is not None]
         ids = np.concatenate([part.ids for part in parts])
         return Documents(parts[0].words, ids, np.concatenate(starts), np.concatenate(counts) if counts else None)

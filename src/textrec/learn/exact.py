@@ -143,7 +143,8 @@ class ExactTrainee:
         likes: training likes [U, I].
         tags: training tags [I, G].
         objective: the constants of the loss.
-        learning_rate: of Adam, reached by every parameter.
+        learning_rate: of Adam, for the encoder.
+        tag_learning_rate: of Adam, for the tag head.
         evaluate: stopping metric of (users [U, K], encoder), or None.
     """
 
@@ -157,6 +158,7 @@ class ExactTrainee:
         *,
         objective: Objective,
         learning_rate: float,
+        tag_learning_rate: float = 0.01,
         evaluate: Callable[[FloatArray, TextEncoder], float] | None,
     ) -> None:
         self.encoder, self.head, self.objective = encoder, head, objective
@@ -167,19 +169,21 @@ class ExactTrainee:
         self.examples: Rows = np.flatnonzero(self.liked | tagged if head is not None else self.liked)
         self.n_examples = len(self.examples)
         self.device = encoder.words.weight.device
-        parameters = [*encoder.parameters(), *(head.parameters() if head is not None else [])]
-        self.optimizer = torch.optim.Adam(parameters, lr=learning_rate)
-        self.learning_rate = learning_rate
+        groups = [{"params": list(encoder.parameters()), "lr": learning_rate}]
+        if head is not None:
+            groups.append({"params": list(head.parameters()), "lr": tag_learning_rate})
+        self.optimizer = torch.optim.Adam(groups)
+        self.rates = [learning_rate, tag_learning_rate]
         self.evaluate = evaluate
         self.offsets = np.zeros((len(documents), encoder.dim), np.float32)
         self._solve()
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Lower the learning rate along a cosine, to a tenth at the last epoch."""
+        """Lower the learning rates along a cosine, to a tenth at the last epoch."""
         progress = (epoch - 1) / max(epochs - 1, 1)
         factor = 0.55 + 0.45 * float(np.cos(np.pi * progress))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * factor
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=False):
+            group["lr"] = rate * factor
         self.encoder.train()
 
     def step(self, examples: Rows) -> tuple[float, int]:

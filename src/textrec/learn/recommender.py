@@ -1,7 +1,6 @@
 """The contract of every model: one base class that validates, resolves ids, blocks and ranks.
 
-A model writes only its mathematics: how it fits, how users and items are represented, and how a block of users is
-scored against items. External ids enter and leave here; below, everything is row numbers.
+External ids enter and leave here; below, everything is row numbers (`learn.model` holds what a model writes).
 
 Shapes: `B` users of a block, `C` candidates, `K` factors, `U` users, `I` items, `G` tags.
 """
@@ -9,18 +8,14 @@ Shapes: `B` users of a block, `C` candidates, `K` factors, `U` users, `I` items,
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from textrec.config import Config
-from textrec.dataset import Csr, Dataset, Ids, Items, Rows, binary_csr
+from textrec.dataset import Csr, Ids, Items, Rows, binary_csr
 from textrec.errors import (
     ArgumentError,
     CapabilityError,
@@ -29,158 +24,21 @@ from textrec.errors import (
     UnknownItemError,
     UnknownUserError,
 )
-from textrec.learn.representations import dense, stack, unit_rows
+from textrec.learn.lists import NOTHING, check_k, ranked_frame
+from textrec.learn.model import Capability, FloatArray, Model
+from textrec.learn.representations import dense, unit_rows
 from textrec.learn.selection import Selection, as_new_items, select
 from textrec.protocol.ranking import rank_blocks, top_k
-from textrec.protocol.splits import Fold
 from textrec.registry import models_with
-from textrec.text import Vocabulary
 
-__all__ = ["Capability", "Checkpoint", "FitReport", "Monitor", "Recommender"]
+__all__ = ["Recommender"]
 
-Capability = Literal["cold", "fold_in", "tags", "vectors", "gradients", "bag_of_words", "order"]
-"""cold: ranks new items by their text · fold_in: recommends to users never trained · tags: predicts tags ·
-vectors: items are vectors (`encode`, `similar`) · gradients: word saliency by gradient · bag_of_words: learns from
-word counts · order: reads words in order, and therefore refuses a bag of words unless it has that capability too."""
-
-Monitor = Callable[[Mapping[str, Any]], None]
-"""Called with what training reports: `{"event": "epoch", "epoch": 3, "loss": …}`."""
-
-FloatArray = npt.NDArray[np.float32]
 SCORE_BLOCK_BYTES = 1 << 26
 """A block of scores takes about this much memory, whatever the number of users and items."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where and how often training saves itself."""
-
-    folder: Path
-    every_seconds: float = 60.0
-    resume: bool = False
-
-
-@dataclass
-class FitReport:
-    """What fitting cost and where it stopped."""
-
-    epochs: int = 0
-    best_epoch: int = 0
-    validation: float | None = None  # the best value of the stopping metric
-    tokens_encoded: int = 0
-    interrupted: bool = False
-
-
-class Recommender(ABC):
-    """Base of every model and baseline.
-
-    Args:
-        config: an instance of the class's `config_type`, or None for the defaults.
-        seed: of every random choice.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-    """
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    capabilities: ClassVar[frozenset[Capability]]
-    config_type: ClassVar[type[Config]] = Config
-    stops_early: ClassVar[bool] = False  # whether `fit` makes use of `validation`
-
-    data: Dataset  # what the model was trained on: its users, catalogue and likes
-    vocabulary: Vocabulary | None = None  # the words it knows
-    likes_known: bool = True  # False in a model folder saved without likes
-    report: FitReport
-
-    def __init__(self, config: Config | None = None, *, seed: int = 0, device: str = "auto") -> None:
-        config = self.config_type() if config is None else config
-        if not isinstance(config, self.config_type):
-            wanted = self.config_type.__name__
-            raise ArgumentError(f"config of {self.name!r} must be a {wanted}, got {type(config).__name__}")
-        self.config: Any = config
-        self.seed = seed
-        self.device = device
-        self.report = FitReport()
-
-    # ------------------------------------------------------------------ what a model writes
-
-    @abstractmethod
-    def _fit(
-        self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
-    ) -> None:
-        """Learn from `train`; `self.data` is already set to it."""
-
-    @abstractmethod
-    def _user_reps(self, users: Rows) -> Any:
-        """What `_score` needs of these users; the first axis is users."""
-
-    @abstractmethod
-    def _known_reps(self, rows: Rows) -> Any:
-        """What `_score` needs of these catalogue items; the first axis is items (array or sparse)."""
-
-    def _new_reps(self, items: Items) -> Any:
-        """The same for items nobody has liked, from their text alone (`cold`)."""
-        raise NotImplementedError
-
-    def _fold_in(self, likes: Csr, item_reps: Any) -> Any:
-        """User representations [n, …] from likes [n, C] over items with these representations (`fold_in`)."""
-        raise NotImplementedError
-
-    def _score(self, user_reps: Any, item_reps: Any) -> FloatArray:
-        """Scores [B, C]; a dot product unless a model says otherwise."""
-        return np.asarray(user_reps @ item_reps.T, np.float32)
-
-    def _encode(self, items: Items) -> FloatArray:
-        """Text vectors [n, K] (`vectors`)."""
-        raise NotImplementedError
-
-    def _tag_scores(self, items: Items) -> FloatArray:
-        """Score of every tag of the catalogue for each text [n, G] (`tags`)."""
-        raise NotImplementedError
-
-    def _refit_likes(self) -> None:
-        """Recompute what follows from `self.data.likes` without touching what was learnt from text."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The learnt arrays, for the model folder."""
-
-    @abstractmethod
-    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """The inverse of `_arrays`; `self.data` and `self.vocabulary` are already set."""
-
-    # ------------------------------------------------------------------ what a user calls
-
-    def fit(
-        self,
-        train: Dataset,
-        *,
-        validation: Fold | None = None,
-        monitor: Monitor | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> Self:
-        """Learn from likes, texts and tags.
-
-        Args:
-            train: everything that may be read.
-            validation: a part held out of `train` that decides when to stop (`protocol.splits.hold_out`);
-                after that the factors are solved again with all of `train`.
-            monitor: told of progress.
-            checkpoint: where to save progress, and whether to resume.
-
-        Raises:
-            CapabilityError: a model that reads words in order was given a bag of words.
-            DataError: there are no likes.
-        """
-        if not train.items.documents.ordered and "bag_of_words" not in self.capabilities:
-            reason = "it reads words in order and the data hold word counts only"
-            raise CapabilityError(self.name, "bag_of_words", models_with("bag_of_words"), reason)
-        if train.n_likes == 0:
-            raise DataError(f"{train.name or 'the data'}: there are no likes to learn from")
-        self.data = train
-        self.likes_known = True
-        self._fit(train, validation, monitor, checkpoint)
-        return self
+class Recommender(Model):
+    """Base of every model and baseline: what a user calls, on top of the hooks of `learn.model.Model`."""
 
     def score(self, users: Sequence[str] | None, items: Any = None) -> FloatArray:
         """Scores of items for users, higher is better: all that ranking needs.
@@ -255,9 +113,9 @@ class Recommender(ABC):
             seen=selection.columns_of(seen) if exclude_seen else None,
             k=k,
         )
-        yield _ranked_frame("user_id", names.names(rows[:0]), "item_id", selection.ids, *_nothing())
+        yield ranked_frame("user_id", names.names(rows[:0]), "item_id", selection.ids, *NOTHING)
         for block, columns, values in ranked:
-            yield _ranked_frame("user_id", names.names(block), "item_id", selection.ids, columns, values)
+            yield ranked_frame("user_id", names.names(block), "item_id", selection.ids, columns, values)
 
     def scorer(self, items: Any) -> tuple[Callable[[Rows], FloatArray], Selection]:
         """For evaluation: a function from user rows [B] to scores [B, C] of candidates that are represented once."""
@@ -276,7 +134,7 @@ class Recommender(ABC):
         Returns:
             A frame `item_id, rank, user_id, score`; texts without an id are named `text-1`, `text-2`, …
         """
-        _check_k(k, self.data.n_users, "users")
+        check_k(k, self.data.n_users, "users")
         selection = self.select(items)
         step = max(1, SCORE_BLOCK_BYTES // (4 * max(self.data.n_users, 1)))
         everyone = self._user_reps(np.arange(self.data.n_users))
@@ -288,7 +146,7 @@ class Recommender(ABC):
                 user, column = part.columns_of(self.data.likes).nonzero()
                 scores[column, user] = -np.inf
             columns, values = top_k(scores, k)
-            frames.append(_ranked_frame("item_id", part.ids, "user_id", self.data.users.values, columns, values))
+            frames.append(ranked_frame("item_id", part.ids, "user_id", self.data.users.values, columns, values))
         return pl.concat(frames)
 
     def similar(self, items: Any, k: int = 10) -> pl.DataFrame:
@@ -298,7 +156,7 @@ class Recommender(ABC):
             A frame `item_id, rank, similar_id, score`; an item is not its own neighbour.
         """
         self._require("vectors")
-        _check_k(k, self.data.n_items, "items")
+        check_k(k, self.data.n_items, "items")
         selection = self.select(items)
         catalogue = unit_rows(self._item_reps(self.select(None)))
         queries = unit_rows(self._item_reps(selection))
@@ -317,7 +175,7 @@ class Recommender(ABC):
         known = self.data.items.ids.values
         return pl.concat(
             [
-                _ranked_frame("item_id", selection.ids.gather(block), "similar_id", known, columns, values)
+                ranked_frame("item_id", selection.ids.gather(block), "similar_id", known, columns, values)
                 for block, columns, values in ranked
             ]
         )
@@ -335,10 +193,10 @@ class Recommender(ABC):
         """
         self._require("tags")
         names = self.data.items.tag_names
-        _check_k(k, len(names), "tags")
+        check_k(k, len(names), "tags")
         items = self._texts(texts)
         columns, values = top_k(self._tag_scores(items), k)
-        return _ranked_frame("item_id", items.ids.values, "tag", names.values, columns, values)
+        return ranked_frame("item_id", items.ids.values, "tag", names.values, columns, values)
 
     def tag_scores(self, texts: Any) -> FloatArray:
         """Score of every tag of the catalogue for each text, float32 [n, G] (`tags`)."""
@@ -408,7 +266,7 @@ class Recommender(ABC):
 
     def _candidates(self, items: Any, k: int) -> Selection:
         selection = self.select(items)
-        _check_k(k, len(selection), "candidates")
+        check_k(k, len(selection), "candidates")
         return selection
 
     def _user_rows(self, users: Sequence[str] | None) -> Rows:
@@ -422,18 +280,6 @@ class Recommender(ABC):
     def _require(self, capability: Capability) -> None:
         if capability not in self.capabilities:
             raise CapabilityError(self.name, capability, models_with(capability))
-
-    def _item_reps(self, selection: Selection) -> Any:
-        if selection.new is None:
-            return self._known_reps(selection.rows)
-        new = self._new_reps(selection.new)
-        if len(selection.new) == len(selection):
-            return new
-        known = selection.rows >= 0
-        joined = stack(self._known_reps(selection.rows[known]), new)
-        order = np.empty(len(selection), np.int64)
-        order[np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)])] = np.arange(len(selection))
-        return joined[order]
 
     def _folded(self, liked: Sequence[str] | Mapping[str, Sequence[str]]) -> tuple[Ids, Any, Csr]:
         """Names, representations and catalogue likes of users who were never trained."""
@@ -451,30 +297,3 @@ class Recommender(ABC):
         user, place = likes[:, known].nonzero()
         seen = binary_csr(user, selection.rows[known][place], (len(people), self.data.n_items))
         return Ids(people), self._fold_in(likes, self._item_reps(selection)), seen
-
-
-def _check_k(k: int, available: int, what: str) -> None:
-    if isinstance(k, bool) or k < 1:
-        raise ArgumentError(f"k must be a whole number of at least 1, got {k!r}")
-    if k > available:
-        message = f"k is {k:,} and there are {available:,} {what}; all of them are returned"
-        warnings.warn(message, TextrecWarning, stacklevel=4)
-
-
-def _ranked_frame(
-    key: str, keys: pl.Series, value: str, values: pl.Series, columns: Rows, scores: FloatArray
-) -> pl.DataFrame:
-    """Top lists [n, k] (column −1: nothing) as a frame `key, rank, value, score`."""
-    row, place = np.nonzero(columns >= 0)
-    return pl.DataFrame(
-        {
-            key: keys.gather(row),
-            "rank": (place + 1).astype(np.int32),
-            value: values.gather(columns[row, place]),
-            "score": scores[row, place].astype(np.float32),
-        }
-    )
-
-
-def _nothing() -> tuple[Rows, FloatArray]:
-    return np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrec.errors import TrainingError
-from textrec.learn.recommender import FitReport, Monitor
+from textrec.learn.model import FitReport, Monitor
 
 __all__ = ["Schedule", "Trainee", "train"]
 

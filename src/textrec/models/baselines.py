@@ -15,7 +15,8 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from textrec.config import Config, bounded
 from textrec.dataset import Csr, Dataset, Items, Rows
-from textrec.learn.recommender import Capability, Checkpoint, Monitor, Recommender
+from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.recommender import Recommender
 from textrec.learn.representations import dense, unit_rows
 from textrec.models.ngrams import NgramIndex, ngram_counts
 from textrec.protocol.splits import Fold

@@ -20,7 +20,8 @@ from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.learn.encoders import Embed, TextEncoder
 from textrec.learn.exact import ExactTrainee, Objective, TagHead, encode_documents, solve_around
 from textrec.learn.factors import solve_fold_in
-from textrec.learn.recommender import Capability, Checkpoint, Monitor, Recommender
+from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.recommender import Recommender
 from textrec.learn.tensors import resolve_device, to_tensor
 from textrec.learn.training import Schedule, train
 from textrec.protocol.metrics import fold_recall

@@ -19,7 +19,8 @@ import polars as pl
 from textrec import __version__
 from textrec.dataset import Dataset
 from textrec.errors import ArgumentError
-from textrec.learn.recommender import Monitor, Recommender
+from textrec.learn.model import Monitor
+from textrec.learn.recommender import Recommender
 from textrec.protocol.metrics import UserMetrics, aggregate, rank_fold, summary, tag_recall
 from textrec.protocol.splits import Fold, Split, hold_out, split
 from textrec.registry import create, model_class

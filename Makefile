@@ -1,0 +1,58 @@
+# Everything runs in .venv, which the first target makes; `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# How many processes pytest runs in; each then keeps to one thread.
+WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs soak bench-baselines bench-embed bench-solver clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-17s%s\n", $$1, $$2}'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "there is no $(PYTHON) here; name a Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "textrec needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; \
+	    exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: $(INSTALLED) ## the whole way on the built-in sample: measure, train, recommend, place a new text
+	$(BIN)/textrec demo --out demo-model
+
+lint: $(INSTALLED) ## style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: lint ## lint, then the tests with their coverage (at least 90 %)
+	$(PYTEST) -m "not soak" --cov --cov-report=term-missing:skip-covered
+
+soak: $(INSTALLED) ## all tests, the long forms too
+	$(PYTEST)
+
+docs: $(INSTALLED) ## the documentation site
+	@echo "there is no documentation site yet; start with README.md and CONTRIBUTING.md"
+
+bench-baselines: $(INSTALLED) ## measure the baselines on the public data in $TEXTREC_DATA
+	$(BIN)/python benchmarks/tables.py baselines
+
+bench-embed: $(INSTALLED) ## measure the Embed models on the public data in $TEXTREC_DATA
+	$(BIN)/python benchmarks/tables.py embed
+
+bench-solver: $(INSTALLED) ## time the exact solves
+	$(BIN)/python benchmarks/solver.py
+
+clean: ## remove .venv and everything that was made
+	rm -rf $(VENV) demo-model site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

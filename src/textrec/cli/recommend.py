@@ -1,0 +1,156 @@
+"""`textrec recommend`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textrec.cli.listing import Labels, grouped, print_lists
+from textrec.cli.options import Device, Encoding, Json, ModelFolder, Threads, TopK
+from textrec.cli.output import check_format, print_json, say, write_frames
+from textrec.cli.progress import counted
+from textrec.cli.running import load_model
+from textrec.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from textrec.dataset import Items
+
+__all__ = ["catalogue_and", "recommend"]
+
+
+def recommend(
+    model: ModelFolder,
+    user: Annotated[list[str] | None, typer.Option("--user", "-u", metavar="ID", help="May be repeated.")] = None,
+    liked: Annotated[
+        list[str] | None,
+        typer.Option("--liked", metavar="IDS", help="Items that a user who was never trained likes: 3,18."),
+    ] = None,
+    liked_text: Annotated[
+        list[str] | None, typer.Option("--liked-text", metavar="TEXT", help="A text they like; may be repeated.")
+    ] = None,
+    all_users: Annotated[bool, typer.Option("--all-users", help="For every user of the model, to --out.")] = False,
+    k: TopK = 10,
+    items: Annotated[
+        Path | None, typer.Option("--items", metavar="FILE", help="New items, ranked by their text beside the known.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="new|known", help="Rank only the new items of --items, or only the known.")
+    ] = None,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what the user already liked.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write .parquet, .csv, .tsv or .jsonl.")
+    ] = None,
+    as_json: Json = False,
+    encoding: Encoding = "utf-8",
+    threads: Threads = None,
+    device: Device = "auto",
+) -> None:
+    """Recommend items to users, or to somebody who was never trained."""
+    asked = _asked(user, liked, liked_text, all_users, out)
+    _check_pool(items, only)
+    recommender = load_model(model, device=device, threads=threads)
+    pool, new = None, None
+    if items is not None and only != "known":
+        pool, new = _pool(recommender.data.items, items, only, encoding)
+    blocks = recommender.recommend_blocks(**asked, k=k, items=pool, exclude_seen=not include_seen)
+    if out is not None:
+        _write(out, blocks, recommender.data.n_users if all_users else len(asked["users"] or [0]), as_json)
+        return
+    import polars as pl
+
+    groups = grouped(pl.concat(list(blocks)), "user_id", "items", Labels(recommender, new))
+    if as_json:
+        print_json({"model": recommender.name, "k": k, "recommendations": groups})
+        return
+    print_lists(
+        groups,
+        "items",
+        "For user {user_id}" if asked["liked"] is None else "For somebody with these likes",
+        {"rank": "rank", "item": "item_id", "title": "title", "score": "score"},
+    )
+    if not groups:
+        say("nothing is left to recommend: every candidate is already liked (--include-seen shows them)")
+
+
+def _asked(
+    user: list[str] | None, liked: list[str] | None, liked_text: list[str] | None, all_users: bool, out: Path | None
+) -> dict[str, Any]:
+    """The arguments `users` and `liked` of `Recommender.recommend`."""
+    ids = [name.strip() for part in liked or [] for name in part.split(",") if name.strip()]
+    for text in liked_text or []:
+        if len(text.split()) < 2:
+            raise ArgumentError(f"--liked-text must have two words at least, got {text!r}; --liked takes item ids")
+    strings = list(dict.fromkeys([*ids, *(liked_text or [])]))
+    if (bool(user) + bool(strings) + all_users) != 1:
+        raise ArgumentError("for whom? Give one of --user ID, --liked IDS and --liked-text TEXT, or --all-users")
+    if all_users and out is None:
+        raise ArgumentError("--all-users needs --out FILE, such as --out recs.parquet")
+    if out is not None:
+        check_format(out)
+    return {"users": list(dict.fromkeys(user)) if user else None, "liked": strings or None}
+
+
+def _check_pool(items: Path | None, only: str | None) -> None:
+    if only not in (None, "new", "known"):
+        raise ArgumentError(f"--only must be new or known, got {only!r}")
+    if only == "new" and items is None:
+        raise ArgumentError("--only new needs the new items: --items FILE")
+
+
+def _pool(catalogue: Items, path: Path, only: str | None, encoding: str) -> tuple[Items | None, Items | None]:
+    """The candidates (None: the catalogue), and the new items among them."""
+    import numpy as np
+
+    from textrec.data.tables import read_items
+
+    table = read_items(path, encoding=encoding)
+    fresh = np.flatnonzero(catalogue.ids.rows(table.ids) < 0)
+    if len(fresh) == 0:
+        if only == "new":
+            raise ArgumentError(f"--only new: {path} has no new item, the model knows all {len(table):,}")
+        return None, None
+    new = table.take(fresh)
+    return (new if only == "new" else catalogue_and(catalogue, new)), new
+
+
+def catalogue_and(catalogue: Items, new: Items) -> Items:
+    """The catalogue and new items as one table of candidates.
+
+    The rows of the catalogue are ids only: a model looks up what it knows by id, and reads the text of new items alone.
+    """
+    import numpy as np
+    import polars as pl
+
+    from textrec.dataset import Items
+    from textrec.text import Documents
+
+    blank = pl.repeat("", len(catalogue), dtype=pl.String, eager=True)
+    texts = new.documents
+    starts = np.concatenate([np.zeros(len(catalogue), np.int64), texts.starts])
+    return Items.build(
+        pl.concat([catalogue.ids.values, new.ids.values]),
+        titles=pl.concat([blank, new.titles]),
+        texts=pl.concat([blank, new.texts]),
+        documents=Documents(texts.words, texts.ids, starts, texts.counts),
+    )
+
+
+def _write(out: Path, blocks: Any, users: int, as_json: bool) -> None:
+    import polars as pl
+
+    schema = {"user_id": pl.String, "rank": pl.Int32, "item_id": pl.String, "score": pl.Float32}
+    rows = 0
+
+    def passed() -> Any:
+        nonlocal rows
+        for frame in counted("ranking", blocks, users, lambda frame: frame["user_id"].n_unique()):
+            rows += len(frame)
+            yield frame
+
+    write_frames(out, schema, passed())
+    if as_json:
+        print_json({"out": str(out), "rows": rows})
+    else:
+        say(f"wrote {rows:,} recommendations to {out}")
