@@ -46,9 +46,9 @@ def main() -> None:
     likes = read_likes(DATA / "citeulike-a-titles" / "users.dat", n_items=16_980)
     items = np.random.default_rng(0).normal(0, 0.1, (likes.shape[1], FACTORS)).astype(np.float32)
     sweeps: dict[str, Callable[[], tuple[Halves, FloatArray]]] = {}
-    for library, sweep in (("textrec", textrec_sweep), ("implicit", implicit_sweep)):
+    for library, function in (("textrec", textrec_sweep), ("implicit", implicit_sweep)):
         for threads in sorted({1, len(os.sched_getaffinity(0))}):
-            sweeps[f"{library}, {threads} thread{'s' * (threads > 1)}"] = partial(sweep, likes, items, threads)
+            sweeps[f"{library}, {threads} thread{'s' * (threads > 1)}"] = partial(function, likes, items, threads)
 
     factors = [sweep()[1] for sweep in sweeps.values()]  # also warms them up
     ours, theirs = factors[0], factors[-1]
