@@ -24,7 +24,17 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "protocol": ("folds", "dealing", "split_files", "splits", "ranking", "metrics"),
     "learn": (
-        *("tensors", "factors", "word_vectors", "representations", "selection", "model", "lists", "recommender"),
+        *(
+            "tensors",
+            "squared_loss",
+            "factors",
+            "word_vectors",
+            "representations",
+            "selection",
+            "model",
+            "lists",
+            "recommender",
+        ),
         *("encoders", "losses", "exact", "training"),
     ),
     "models": ("ngrams",),

@@ -17,7 +17,9 @@ from threadpoolctl import threadpool_limits
 from textrec.dataset import binary_csr
 from textrec.errors import ArgumentError
 from textrec.learn import factors as factors_module
-from textrec.learn.factors import Block, gram_matrix, objective, solve, solve_factors, solve_fold_in, squared_loss
+from textrec.learn import squared_loss as squared_loss_module
+from textrec.learn.factors import objective, solve, solve_factors, solve_fold_in
+from textrec.learn.squared_loss import Block, gram_matrix, squared_loss
 from textrec.learn.tensors import to_tensor
 
 
@@ -192,7 +194,7 @@ def test_batches_equal_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = [solve_factors(likes[[row]], other, ridge=0.5, prior=prior[[row]])[0] for row in range(60)]
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-6)
     monkeypatch.setattr(factors_module, "BATCH_FLOATS", 1)
-    monkeypatch.setattr(factors_module, "SLICE_ROWS", 7)
+    monkeypatch.setattr(squared_loss_module, "SLICE_ROWS", 7)
     np.testing.assert_allclose(solve_factors(likes, other, ridge=0.5, prior=prior), together, rtol=1e-4, atol=1e-6)
 
 

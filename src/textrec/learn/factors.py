@@ -1,7 +1,6 @@
 """Exact solves of the weighted squared loss (Hu, Koren, Volinsky 2008): the factor steps of `exact` and of CTR.
 
-A block is a sparse matrix of observed pairs (weight a, target 1; every other pair weight b, target 0) with the factors
-of its columns. One row solves
+One row x_r of a sum of blocks (`learn.squared_loss`) solves
 
     x_r = (Σ_blocks w (b VᵀV + (a−b) V_rᵀV_r) + λ 1)⁻¹ (Σ_blocks w a Σ_{s∈r} v_s + λ prior_r)
 
@@ -16,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,62 +24,15 @@ from torch import Tensor
 
 from textrec.dataset import Csr, Rows
 from textrec.errors import ArgumentError
+from textrec.learn.squared_loss import Block, Mask, gram_matrix, slices, squared_loss
 from textrec.learn.tensors import to_tensor
 
-__all__ = ["Block", "gram_matrix", "objective", "solve", "solve_factors", "solve_fold_in", "squared_loss"]
+__all__ = ["objective", "solve", "solve_factors", "solve_fold_in"]
 
 FloatArray = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 BATCH_FLOATS = 1 << 20
 """Numbers of gathered factors a batch: 4 MB, which bounds memory and stays in the cache."""
-SLICE_ROWS = 1 << 13
-"""Rows of factors in float64, and observed pairs scored, at once."""
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """One matrix of the loss: w Σ c_rs (m_rs − x_r·v_s)², c = a where m = 1 (observed) and b where m = 0.
-
-    Raises:
-        ArgumentError: weights out of range, or sizes that do not fit.
-    """
-
-    matrix: Csr  # [R, S]; the stored entries are the observed pairs, their values are not read
-    factors: Tensor  # v, float32 [S, K]
-    observed: float = 1.0  # a
-    unobserved: float = 0.01  # b
-    weight: float = 1.0  # w
-    rows_in: Mask | None = None  # [R]; rows outside have no such block (items without tags)
-    columns_in: Mask | None = None  # [S]; columns outside take no part, neither observed nor unobserved
-    gram: Tensor | None = None  # float64 [K, K], VᵀV of the unobserved pairs, when it is not that of `factors`
-
-    def __post_init__(self) -> None:
-        a, b = self.observed, self.unobserved
-        if not (0 <= b < a < math.inf):
-            raise ArgumentError(f"unobserved must be at least 0 and below observed, got {b} and {a}")
-        if not 0 < self.weight < math.inf:
-            raise ArgumentError(f"weight must be above 0, got {self.weight}; leave the block out instead")
-        if self.factors.ndim != 2 or self.matrix.shape[1] != len(self.factors):
-            shape = tuple(self.factors.shape)
-            raise ArgumentError(f"factors must be [{self.matrix.shape[1]}, K], one row a column, got shape {shape}")
-        n_rows, n_columns = self.matrix.shape
-        for name, mask, size in (("rows_in", self.rows_in, n_rows), ("columns_in", self.columns_in, n_columns)):
-            if mask is not None and (mask.dtype != np.bool_ or mask.shape != (size,)):
-                raise ArgumentError(f"{name} must be a bool mask of {size}, got {mask.dtype} of shape {mask.shape}")
-
-    def own_gram(self) -> Tensor:
-        """VᵀV of the unobserved pairs, float64 [K, K]."""
-        return gram_matrix(self.factors, self.columns_in) if self.gram is None else self.gram
-
-
-def gram_matrix(factors: Tensor, columns_in: Mask | None = None) -> Tensor:
-    """VᵀV of the rows of `factors` [S, K] in the mask (all by default), accumulated in float64, [K, K]."""
-    n_factors = factors.shape[1]
-    gram = torch.zeros(n_factors, n_factors, dtype=torch.float64, device=factors.device)
-    for _, part in _slices(factors, columns_in):
-        gram.addmm_(part.T, part)
-    return gram
 
 
 @torch.no_grad()
@@ -195,28 +146,6 @@ def solve_fold_in(
     return np.asarray(solve([block], ridge).cpu().numpy())
 
 
-@torch.no_grad()
-def squared_loss(block: Block, factors: Tensor) -> float:
-    """The block's loss for row factors x, float32 [R, K]; rows and columns outside its masks take no part.
-
-    Gram form: Σ_rs b (x_r·v_s)² is the inner product of XᵀX and VᵀV, so only observed pairs are visited.
-    """
-    gram = gram_matrix(factors, block.rows_in)
-    loss = block.unobserved * float((gram * block.own_gram()).sum())
-    row = np.repeat(np.arange(block.matrix.shape[0]), np.diff(block.matrix.indptr))
-    column = block.matrix.indices
-    keep = np.ones(len(row), np.bool_)
-    for mask, index in ((block.rows_in, row), (block.columns_in, column)):
-        keep &= True if mask is None else mask[index]
-    row, column = row[keep], column[keep]
-    for start in range(0, len(row), SLICE_ROWS):
-        left = factors[to_tensor(row[start : start + SLICE_ROWS], factors.device)]
-        right = block.factors[to_tensor(column[start : start + SLICE_ROWS], factors.device)]
-        score = (left * right).sum(1).double()
-        loss += float((block.observed * (1 - score).square() - block.unobserved * score.square()).sum())
-    return block.weight * loss
-
-
 def objective(
     likes: Csr,
     users: FloatArray,
@@ -248,14 +177,6 @@ def objective(
     penalty = ridge_users * np.square(users, dtype=np.float64).sum()
     penalty += ridge_items * np.square(offsets, dtype=np.float64).sum()
     return squared_loss(block, to_tensor(users)) + float(penalty)
-
-
-def _slices(factors: Tensor, mask: Mask | None) -> Iterator[tuple[int, Tensor]]:
-    """Row number of the first, and float64 rows of `factors`, zero outside the mask."""
-    inside = None if mask is None else to_tensor(mask, factors.device)
-    for start in range(0, len(factors), SLICE_ROWS):
-        part = factors[start : start + SLICE_ROWS].double()
-        yield start, part if inside is None else part * inside[start : start + SLICE_ROWS, None]
 
 
 def _by_presence(blocks: Sequence[Block], rows: Rows) -> Iterator[tuple[list[Block], Rows]]:
@@ -310,7 +231,7 @@ def _whiten(blocks: list[Block], inverse_root: Tensor) -> tuple[Tensor, Tensor]:
     first = 0
     for block in blocks:
         scale = math.sqrt(block.weight * (block.observed - block.unobserved))
-        for start, part in _slices(block.factors, block.columns_in):
+        for start, part in slices(block.factors, block.columns_in):
             at = first + start
             whitened[at : at + len(part)] = scale * part @ inverse_root.T
         targets[first : first + len(block.factors)] = block.weight * block.observed / scale
