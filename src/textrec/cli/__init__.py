@@ -16,6 +16,7 @@ from textrec.cli.encode import encode
 from textrec.cli.evaluate import evaluate
 from textrec.cli.flags import ConfigCommand
 from textrec.cli.models import models
+from textrec.cli.pretrain import pretrain
 from textrec.cli.recommend import recommend
 from textrec.cli.running import run
 from textrec.cli.similar import similar
@@ -102,6 +103,12 @@ _add(
     "textrec train --likes likes.csv --items items.jsonl --out model/ --model embed-mtl",
     "textrec train citeulike-a --out model/ --model embed --learning-rate 0.01 --threads 2",
     takes_config=True,
+)
+_add(
+    pretrain,
+    START,
+    "textrec pretrain abstracts.txt.xz --out vectors/ --threads 2",
+    "textrec pretrain --data my-data/ --out vectors/ --min-count 3 --word protein --word graph",
 )
 _add(demo, START, "textrec demo")
 _add(

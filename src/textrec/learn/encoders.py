@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from textrec.learn.tensors import to_tensor
-from textrec.text import Documents
+from textrec.learn.word_vectors import WordVectors, initial_weights
+from textrec.text import Documents, Vocabulary
 
 __all__ = ["Embed", "Gru", "Pooling", "TextEncoder", "TokenBatch"]
 
@@ -78,7 +79,16 @@ class TextEncoder(nn.Module, ABC):
         self.words = nn.Embedding(n_words, embedding_dim)
         nn.init.normal_(self.words.weight, std=init_scale)
         self.dim = dim
+        self.init_scale = init_scale
         self.word_dropout = word_dropout
+
+    def start_from(self, vocabulary: Vocabulary, vectors: WordVectors) -> None:
+        """Set the words that have a pre-trained vector to it, at the mean norm of random ones (`initial_weights`)."""
+        dim = self.words.embedding_dim
+        rows, weights = initial_weights(vocabulary, vectors, dim=dim, norm=self.init_scale * dim**0.5)
+        device = self.words.weight.device
+        with torch.no_grad():
+            self.words.weight[to_tensor(rows, device)] = to_tensor(weights, device)
 
     def forward(self, batch: TokenBatch, vectors: Tensor | None = None) -> Tensor:
         """g(X) of each text, [B, K]; an empty text gives zeros.

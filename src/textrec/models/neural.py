@@ -24,6 +24,7 @@ from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.recommender import Recommender
 from textrec.learn.tensors import resolve_device, to_tensor
 from textrec.learn.training import Schedule, train
+from textrec.learn.word_vectors import WordVectors, named_vectors
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import Fold
 from textrec.text import Documents, Vocabulary
@@ -85,6 +86,12 @@ class NeuralConfig(Config):
     word_dropout: float = bounded(0.0, 0.0, 0.95)
     """Probability that a word is left out of its text while training."""
 
+    word_vectors: str | None = None
+    """Pre-trained word vectors to start from: a folder of `textrec pretrain`, or a word2vec or GloVe file."""
+
+    widen: int = bounded(100_000, 0)
+    """Most words with a pre-trained vector that join the vocabulary though no training text has them."""
+
 
 @dataclass(frozen=True)
 class TagsConfig(Config):
@@ -117,6 +124,7 @@ class NeuralModel(Recommender):
     config: Any
 
     vocabulary: Vocabulary
+    word_vectors: WordVectors | None = None  # to start from, in place of those that the configuration names
     _encoder: TextEncoder
     _head: TagHead | None = None
     _text: FloatArray  # [I, K] g(X) of the catalogue
@@ -133,8 +141,12 @@ class NeuralModel(Recommender):
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
         torch.manual_seed(self.seed)
-        self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count)
+        vectors = self.word_vectors or named_vectors(self.config.word_vectors)
+        extra = vectors.widening(train.items.documents, self.config.widen) if vectors else ()
+        self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count, extra=extra)
         self._encoder = self._new_encoder(len(self.vocabulary)).to(resolve_device(self.device))
+        if vectors:
+            self._encoder.start_from(self.vocabulary, vectors)
         part = train if validation is None else validation.train
         self._head = None
         if "tags" in self.capabilities and part.items.tags.nnz:
