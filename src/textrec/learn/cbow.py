@@ -107,6 +107,7 @@ def _new_model(config: CbowConfig, seed: int, workers: int) -> Any:
         min_count=config.min_count,
         negative=config.negative,
         sample=config.sample,
+        alpha=config.learning_rate,
         workers=workers,
         seed=seed,
         sg=0,

@@ -25,6 +25,7 @@ __all__ = ["read_vector_file"]
 FloatArray = npt.NDArray[np.float32]
 _Numbered = tuple[int, str]  # a line and its number, from 1
 _LINES_AT_ONCE = 2000
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_vector_file(path: str | Path) -> tuple[list[str], FloatArray]:
@@ -62,7 +63,7 @@ def _read_text(path: Path) -> tuple[list[str], FloatArray]:
         new, rows, found = _parse(block, dim, str(path))
         faults += found or _repeated(new, [number for number, _ in block], seen, str(path))
         if len(faults) >= SHOWN_PROBLEMS:
-            break
+            raise DataError(faults[:SHOWN_PROBLEMS])
         words += new
         blocks.append(rows)
     if header and not faults and header[0] != len(words):
@@ -91,7 +92,8 @@ def _parse(block: Sequence[_Numbered], dim: int, path: str) -> tuple[list[str], 
     parts = [line.rstrip().rsplit(None, dim) for _, line in block]
     cells = [part[1:] for part in parts]
     try:
-        rows = np.array(cells, np.float32)  # raises where the rows differ in length or a cell is no number
+        with np.errstate(over="ignore"):  # found below as infinity
+            rows = np.array(cells, np.float32)  # raises where the rows differ in length or a cell is no number
         if rows.shape == (len(block), dim) and np.isfinite(rows).all() and not any(_cut(part[0]) for part in parts):
             return [part[0] for part in parts], rows, []
     except ValueError:
@@ -117,7 +119,7 @@ def _fault(line: str, part: list[str], dim: int) -> str:
     for cell in part[1:]:
         if not _is_number(cell):
             return f"{cell[:40]!r} is not a number; a word and {dim} numbers are expected"
-        if not np.isfinite(np.float32(cell)):
+        if not abs(float(cell)) <= _LARGEST:  # NaN fails too
             return f"{cell[:40]!r} in the vector of {part[0][:40]!r}: only finite numbers are allowed"
     return ""
 
