@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from textrec.errors import ArgumentError, DataError
 from textrec.learn.encoders import Embed, Gru, TextEncoder
-from textrec.learn.word_vectors import FORMAT, WordVectors, initial_weights, named_vectors, read_word_vectors
+from textrec.learn.word_vectors import FORMAT, WordVectors, named_vectors, read_word_vectors
 from textrec.text import NUMBER, UNKNOWN, Documents, Vocabulary
 
 WORDS = ["the", "graph", NUMBER, "Graph", "protein", "two words", "node"]
@@ -108,38 +109,53 @@ def test_a_newer_format_is_refused(vectors: WordVectors, tmp_path: Path) -> None
         read_word_vectors(place)
 
 
-def test_widening_takes_training_words_and_then_tokens(vectors: WordVectors) -> None:
+def test_the_words_of_training_texts_and_those_beyond(vectors: WordVectors) -> None:
     documents = Documents.from_texts(["Protein of the", "the sea"])
-    assert vectors.widening(documents, 9) == ["the", "protein", "graph", NUMBER, "node"]
-    assert vectors.widening(documents, 1) == ["the", "protein", "graph"]
-    assert vectors.widening(documents, 0) == ["the", "protein"]
+    assert vectors.words_of(documents) == ["the", "protein"]
     # the word list of rows that were taken from a larger table holds words that none of them has
-    assert vectors.widening(documents.take(np.array([1])), 0) == ["the"]
+    assert vectors.words_of(documents.take(np.array([1]))) == ["the"]
+    vocabulary = Vocabulary.from_words(["the", "protein"])
+    assert vectors.words_beyond(vocabulary, 9) == ["graph", NUMBER, "node"]
+    assert vectors.words_beyond(vocabulary, 1) == ["graph"]
+    assert vectors.words_beyond(vocabulary, 0) == []
 
 
-def test_initial_weights_have_the_asked_mean_norm_and_keep_proportions(vectors: WordVectors) -> None:
-    vocabulary = Vocabulary.from_words(["sea", "graph", "the"])
-    rows, weights = initial_weights(vocabulary, vectors, dim=2, norm=1.5)
-    assert rows.tolist() == [2, 3]
-    assert weights.dtype == np.float32
-    # norms 1 and 5: mean 3, factor 1/2
-    np.testing.assert_allclose(weights, [[0.5, 0], [1.5, 2]])
+def test_rows_have_one_norm(vectors: WordVectors) -> None:
+    rows = vectors.rows_for(["the", "graph", "the"], 0.5)
+    np.testing.assert_allclose(rows, [[0.3, 0.4], [0.5, 0], [0.3, 0.4]], rtol=1e-6)
+    assert rows.dtype == np.float32
+    zeros = WordVectors(["a"], np.zeros((1, 2), np.float32))
+    np.testing.assert_array_equal(zeros.rows_for(["a"], 0.5), [[0, 0]])
+    assert vectors.rows_for([], 1.0).shape == (0, 2)
 
 
-def test_initial_weights_that_cannot_be(vectors: WordVectors) -> None:
-    with pytest.raises(ArgumentError, match=r"word_vectors must have 3 dimensions .* got 2; set embedding_dim = 2"):
-        initial_weights(Vocabulary.from_words(["the"]), vectors, dim=3, norm=1)
-    with pytest.raises(DataError, match=r"none of the 7 words with a vector \(such as 'the'\) is a word of the model"):
-        initial_weights(Vocabulary.from_words(["sea"]), vectors, dim=2, norm=1)
+ENCODERS = [lambda: Embed(3, 2, init_scale=0.2), lambda: Gru(3, 2, 4, 3, init_scale=0.2)]
 
 
-@pytest.mark.parametrize("encoder", [Embed(3, 2, init_scale=0.2), Gru(3, 2, 4, 3, init_scale=0.2)])
-def test_an_encoder_starts_from_them(vectors: WordVectors, encoder: TextEncoder) -> None:
-    vocabulary = Vocabulary.from_words(["sea", "protein"])
+@pytest.mark.parametrize("make", ENCODERS)
+def test_an_encoder_starts_from_them_and_is_widened(vectors: WordVectors, make: Callable[[], TextEncoder]) -> None:
+    encoder, vocabulary = make(), Vocabulary.from_words(["sea", "protein"])
     before = encoder.words.weight.detach().clone()
-    encoder.start_from(vocabulary, vectors)
-    after = encoder.words.weight.detach()
+    encoder.start_from(vectors, vocabulary)
+    after = encoder.words.weight.detach().clone()
     assert vocabulary.words[0] == UNKNOWN
     torch.testing.assert_close(after[:2], before[:2])
-    torch.testing.assert_close(after[2], torch.tensor([0.2, 0.2]))  # its norm is 0.2·√2
+    torch.testing.assert_close(after[2], torch.tensor([0.2, 0.2]))  # init_scale·√2 is the norm
     assert encoder.words.weight.requires_grad
+    wider = encoder.widen(vectors, vocabulary, 3)
+    assert list(wider.words) == [UNKNOWN, "sea", "protein", "the", "graph", NUMBER]
+    torch.testing.assert_close(encoder.words.weight[:3], after)
+    wanted = 0.2 * 2**0.5 * torch.tensor([[0.6, 0.8], [1.0, 0.0], [0.0, 1.0]])
+    torch.testing.assert_close(encoder.words.weight[3:].detach(), wanted)
+    assert encoder.words.weight.requires_grad
+    assert encoder.words.num_embeddings == 6
+
+
+def test_vectors_of_another_size(vectors: WordVectors) -> None:
+    with pytest.raises(ArgumentError, match=r"word_vectors must have 5 dimensions .* got 2; set embedding_dim = 2"):
+        Embed(3, 5).start_from(vectors, Vocabulary.from_words(["the"]))
+
+
+def test_vectors_of_other_words(vectors: WordVectors) -> None:
+    with pytest.raises(DataError, match=r"none of the 7 words with a vector \(such as 'the'\) is a word of the train"):
+        Embed(2, 2).start_from(vectors, Vocabulary.from_words(["sea"]))

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from textrec.errors import ArgumentError, DataError
 from textrec.learn.tensors import to_tensor
-from textrec.learn.word_vectors import WordVectors, initial_weights
+from textrec.learn.word_vectors import WordVectors
 from textrec.text import Documents, Vocabulary
 
 __all__ = ["Embed", "Gru", "Pooling", "TextEncoder", "TokenBatch"]
@@ -82,13 +83,42 @@ class TextEncoder(nn.Module, ABC):
         self.init_scale = init_scale
         self.word_dropout = word_dropout
 
-    def start_from(self, vocabulary: Vocabulary, vectors: WordVectors) -> None:
-        """Set the words that have a pre-trained vector to it, at the mean norm of random ones (`initial_weights`)."""
+    def start_from(self, vectors: WordVectors, vocabulary: Vocabulary) -> None:
+        """Set the words of the vocabulary that have a pre-trained vector to it, at the norm of random ones.
+
+        Raises:
+            ArgumentError: the vectors have another size than D.
+            DataError: no word of the vocabulary has a vector.
+        """
         dim = self.words.embedding_dim
-        rows, weights = initial_weights(vocabulary, vectors, dim=dim, norm=self.init_scale * dim**0.5)
-        device = self.words.weight.device
+        if vectors.dim != dim:
+            raise ArgumentError(
+                f"word_vectors must have {dim} dimensions as the model's word vectors do, got {vectors.dim}; set "
+                f"embedding_dim = {vectors.dim} (a model without that field: factors), or make them with --dim {dim}"
+            )
+        rows = [row for row, word in enumerate(vocabulary) if word in vectors]
+        if not rows:
+            raise DataError(
+                f"none of the {len(vectors):,} words with a vector (such as {vectors.words[0]!r}) is a word of the "
+                "training texts; words must be lower case, numbers <NUM>"
+            )
         with torch.no_grad():
-            self.words.weight[to_tensor(rows, device)] = to_tensor(weights, device)
+            self.words.weight[rows] = self._scaled(vectors, [vocabulary.words[row] for row in rows])
+
+    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, most: int) -> Vocabulary:
+        """Add up to `most` words with a pre-trained vector that the vocabulary lacks; the wider vocabulary.
+
+        No training text has them, so no gradient would reach them: they join after training, which costs nothing.
+        """
+        words = vectors.words_beyond(vocabulary, most)
+        weight = torch.cat([self.words.weight.detach(), self._scaled(vectors, words)])
+        self.words = nn.Embedding(len(weight), self.words.embedding_dim, _weight=weight)
+        return Vocabulary.from_words([*vocabulary, *words])
+
+    def _scaled(self, vectors: WordVectors, words: list[str]) -> Tensor:
+        """Vectors of words [n, D] at the expected norm of a random one, `init_scale·√D`."""
+        norm = self.init_scale * self.words.embedding_dim**0.5
+        return to_tensor(vectors.rows_for(words, norm), self.words.weight.device)
 
     def forward(self, batch: TokenBatch, vectors: Tensor | None = None) -> Tensor:
         """g(X) of each text, [B, K]; an empty text gives zeros.

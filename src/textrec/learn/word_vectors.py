@@ -9,8 +9,9 @@ Shapes: `V` words, `D` word-vector size, `W` words of a model's vocabulary.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from textrec.folders import sha256_of, staged_folder
 from textrec.learn.vector_files import read_vector_file
 from textrec.text import NUMBER, Documents, Vocabulary, count_words, tokenize
 
-__all__ = ["FORMAT", "WordVectors", "check_vectors_place", "initial_weights", "named_vectors", "read_word_vectors"]
+__all__ = ["FORMAT", "WordVectors", "check_vectors_place", "named_vectors", "read_word_vectors"]
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a higher one."""
@@ -88,20 +89,26 @@ class WordVectors:
         best = np.argsort(-cosines, kind="stable")[: min(k, len(self) - 1)]
         return [(self.words[place], float(cosines[place])) for place in best.tolist()]
 
-    def widening(self, documents: Documents, most: int) -> list[str]:
-        """The words to add to a vocabulary: those of the training texts first, then the others in their own order.
-
-        Words of the other texts are what helps with items nobody has liked, whose words training never saw.
-
-        Args:
-            documents: the texts that may be read.
-            most: how many of the others, ≥ 0; what our tokeniser never makes (capitals, blanks) is left out.
-        """
+    def words_of(self, documents: Documents) -> list[str]:
+        """The words of these texts that have a vector, in the order of the vectors."""
         counts = count_words(documents)
         read = {word for word, count in zip(documents.words, counts.tolist(), strict=True) if count > 0}
-        inside = [word for word in self.words if word in read]
-        outside = (word for word in self.words if word not in read and _is_token(word))
-        return inside + [word for word, _ in zip(outside, range(most), strict=False)]
+        return [word for word in self.words if word in read]
+
+    def words_beyond(self, vocabulary: Vocabulary, most: int) -> list[str]:
+        """The first `most` words that a vocabulary lacks; what our tokeniser never makes (capitals) is left out."""
+        lacking = (word for word in self.words if word not in vocabulary.index and _is_token(word))
+        return list(itertools.islice(lacking, most))
+
+    def rows_for(self, words: Iterable[str], norm: float) -> FloatArray:
+        """The vectors of these words [n, D], each brought to one norm (a vector of zeros stays).
+
+        Word vectors of frequent and of rare words differ in norm, which says how much they were trained rather than
+        what they mean: with norms kept, Recall@50 of Embed on cold validation items was lower (docs/models.md).
+        """
+        rows = self.matrix[[self.index[word] for word in words]]
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows * (norm / np.maximum(norms, 1e-12)), np.float32)
 
     def save(self, path: str | Path) -> Path:
         """Write the folder; older word vectors there are replaced once the new ones are complete.
@@ -168,44 +175,6 @@ def read_word_vectors(path: str | Path) -> WordVectors:
 def named_vectors(path: str | None) -> WordVectors | None:
     """The word vectors that a configuration names, if it names any (`read_word_vectors`)."""
     return None if path is None else read_word_vectors(path)
-
-
-def initial_weights(
-    vocabulary: Vocabulary, vectors: WordVectors, *, dim: int, norm: float
-) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Where an encoder starts: the rows of its vocabulary that have a vector, and these vectors.
-
-    One factor brings the vectors to the mean norm that random word vectors have, so that learning rates and ridges
-    mean the same with and without; the differences between the words' norms stay.
-
-    Args:
-        vocabulary: of the model, W words.
-        vectors: pre-trained.
-        dim: D of the encoder.
-        norm: the mean norm, `init_scale·√D` in the models.
-
-    Returns:
-        Rows of the vocabulary [n], ascending, and float32 [n, D].
-
-    Raises:
-        ArgumentError: the vectors have another size than the encoder's.
-        DataError: no word of the vocabulary has a vector.
-    """
-    if vectors.dim != dim:
-        raise ArgumentError(
-            f"word_vectors must have {dim} dimensions as the model's word vectors do, got {vectors.dim}; set "
-            f"embedding_dim = {vectors.dim} (models without that field: factors), or make them with --dim {dim}"
-        )
-    pairs = [(row, vectors.index[word]) for row, word in enumerate(vocabulary) if word in vectors.index]
-    if not pairs:
-        raise DataError(
-            f"none of the {len(vectors):,} words with a vector (such as {vectors.words[0]!r}) is a word of the model; "
-            "words must be lower case, numbers <NUM>"
-        )
-    rows, places = np.array(pairs, np.int64).T
-    matrix = vectors.matrix[places]
-    mean = float(np.linalg.norm(matrix, axis=1).mean())
-    return rows, np.asarray(matrix * (norm / max(mean, 1e-12)), np.float32)
 
 
 def _read_folder(folder: Path) -> WordVectors:

@@ -142,17 +142,19 @@ class NeuralModel(Recommender):
     ) -> None:
         torch.manual_seed(self.seed)
         vectors = self.word_vectors or named_vectors(self.config.word_vectors)
-        extra = vectors.widening(train.items.documents, self.config.widen) if vectors else ()
+        extra = vectors.words_of(train.items.documents) if vectors else ()
         self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count, extra=extra)
         self._encoder = self._new_encoder(len(self.vocabulary)).to(resolve_device(self.device))
         if vectors:
-            self._encoder.start_from(self.vocabulary, vectors)
+            self._encoder.start_from(vectors, self.vocabulary)
         part = train if validation is None else validation.train
         self._head = None
         if "tags" in self.capabilities and part.items.tags.nnz:
             self._head = TagHead(part.items.tags, self.config.factors, init_scale=self.config.init_scale)
             self._head.to(resolve_device(self.device))
         self._run(part, validation, monitor)
+        if vectors:
+            self.vocabulary = self._encoder.widen(vectors, self.vocabulary, self.config.widen)
         self._text = encode_documents(self._encoder, self._documents(train.items))
         self._refit_likes()
 
