@@ -14,7 +14,7 @@ import typer
 from textrec.cli.options import Encoding, Seed
 from textrec.cli.output import say
 from textrec.cli.progress import bar
-from textrec.cli.running import read_data, set_threads
+from textrec.cli.running import read_data, set_threads, warn
 from textrec.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -73,10 +73,13 @@ def pretrain(
     with _epochs_bar() as monitor:
         vectors = train_cbow(documents, config, seed=seed, workers=threads, monitor=monitor)
     say(f"trained {epochs} epochs in {time.perf_counter() - started:.0f} s; {len(vectors):,} words have a vector")
+    place = vectors.save(out)
     for shown in word or _examples(vectors):
+        if shown not in vectors:
+            warn(f"--word {shown}: it has no vector; words are lower case and occur {min_count} times or more")
+            continue
         near = ", ".join(f"{other} {cosine:.2f}" for other, cosine in vectors.nearest(shown, NEIGHBOURS))
         say(f"  {shown}: {near}")
-    place = vectors.save(out)
     size = sum(entry.stat().st_size for entry in place.iterdir()) / 1e6
     say(f"saved {out} ({size:,.1f} MB)")
     say(f"next: textrec train {data or 'DATA'} --out model/ --model embed-mtl --word-vectors {out}")
