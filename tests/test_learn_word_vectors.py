@@ -129,23 +129,23 @@ def test_rows_have_one_norm(vectors: WordVectors) -> None:
     assert vectors.rows_for([], 1.0).shape == (0, 2)
 
 
-ENCODERS = [lambda: Embed(3, 2, init_scale=0.2), lambda: Gru(3, 2, 4, 3, init_scale=0.2)]
+ENCODERS = [lambda: Embed(3, 2), lambda: Gru(3, 2, 4, 3)]
 
 
 @pytest.mark.parametrize("make", ENCODERS)
 def test_an_encoder_starts_from_them_and_is_widened(vectors: WordVectors, make: Callable[[], TextEncoder]) -> None:
     encoder, vocabulary = make(), Vocabulary.from_words(["sea", "protein"])
     before = encoder.words.weight.detach().clone()
-    encoder.start_from(vectors, vocabulary)
+    encoder.start_from(vectors, vocabulary, 0.5)
     after = encoder.words.weight.detach().clone()
     assert vocabulary.words[0] == UNKNOWN
     torch.testing.assert_close(after[:2], before[:2])
-    torch.testing.assert_close(after[2], torch.tensor([0.2, 0.2]))  # init_scale·√2 is the norm
+    torch.testing.assert_close(after[2], torch.tensor([0.5, 0.5]) / 2**0.5)
     assert encoder.words.weight.requires_grad
-    wider = encoder.widen(vectors, vocabulary, 3)
+    wider = encoder.widen(vectors, vocabulary, 0.5, 3)
     assert list(wider.words) == [UNKNOWN, "sea", "protein", "the", "graph", NUMBER]
     torch.testing.assert_close(encoder.words.weight[:3], after)
-    wanted = 0.2 * 2**0.5 * torch.tensor([[0.6, 0.8], [1.0, 0.0], [0.0, 1.0]])
+    wanted = 0.5 * torch.tensor([[0.6, 0.8], [1.0, 0.0], [0.0, 1.0]])
     torch.testing.assert_close(encoder.words.weight[3:].detach(), wanted)
     assert encoder.words.weight.requires_grad
     assert encoder.words.num_embeddings == 6
@@ -153,9 +153,9 @@ def test_an_encoder_starts_from_them_and_is_widened(vectors: WordVectors, make: 
 
 def test_vectors_of_another_size(vectors: WordVectors) -> None:
     with pytest.raises(ArgumentError, match=r"word_vectors must have 5 dimensions .* got 2; set embedding_dim = 2"):
-        Embed(3, 5).start_from(vectors, Vocabulary.from_words(["the"]))
+        Embed(3, 5).start_from(vectors, Vocabulary.from_words(["the"]), 1)
 
 
 def test_vectors_of_other_words(vectors: WordVectors) -> None:
     with pytest.raises(DataError, match=r"none of the 7 words with a vector \(such as 'the'\) is a word of the train"):
-        Embed(2, 2).start_from(vectors, Vocabulary.from_words(["sea"]))
+        Embed(2, 2).start_from(vectors, Vocabulary.from_words(["sea"]), 1)

@@ -56,6 +56,8 @@ def test_words_that_no_training_text_has_mean_something(data: Dataset, model: Re
 
 def test_they_change_the_model_and_the_seed_fixes_it(data: Dataset, model: Recommender, folder: Path) -> None:
     plain = create("embed", SMALL).fit(data)
+    longer = create("embed", SMALL | {"word_vectors": str(folder), "vector_norm": 2.0}).fit(data)
+    assert not np.allclose(longer.score(["3"]), model.score(["3"]))
     again = create("embed", SMALL | {"word_vectors": str(folder)}).fit(data)
     np.testing.assert_array_equal(again.score(["3"]), model.score(["3"]))
     assert not np.allclose(plain.score(["3"]), model.score(["3"]))

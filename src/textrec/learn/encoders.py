@@ -80,11 +80,10 @@ class TextEncoder(nn.Module, ABC):
         self.words = nn.Embedding(n_words, embedding_dim)
         nn.init.normal_(self.words.weight, std=init_scale)
         self.dim = dim
-        self.init_scale = init_scale
         self.word_dropout = word_dropout
 
-    def start_from(self, vectors: WordVectors, vocabulary: Vocabulary) -> None:
-        """Set the words of the vocabulary that have a pre-trained vector to it, at the norm of random ones.
+    def start_from(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float) -> None:
+        """Set the words of the vocabulary that have a pre-trained vector to it, brought to a norm.
 
         Raises:
             ArgumentError: the vectors have another size than D.
@@ -103,22 +102,19 @@ class TextEncoder(nn.Module, ABC):
                 "training texts; words must be lower case, numbers <NUM>"
             )
         with torch.no_grad():
-            self.words.weight[rows] = self._scaled(vectors, [vocabulary.words[row] for row in rows])
+            scaled = vectors.rows_for([vocabulary.words[row] for row in rows], norm)
+            self.words.weight[rows] = to_tensor(scaled, self.words.weight.device)
 
-    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, most: int) -> Vocabulary:
+    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float, most: int) -> Vocabulary:
         """Add up to `most` words with a pre-trained vector that the vocabulary lacks; the wider vocabulary.
 
         No training text has them, so no gradient would reach them: they join after training, which costs nothing.
         """
         words = vectors.words_beyond(vocabulary, most)
-        weight = torch.cat([self.words.weight.detach(), self._scaled(vectors, words)])
+        weight = self.words.weight.detach()
+        weight = torch.cat([weight, to_tensor(vectors.rows_for(words, norm), weight.device)])
         self.words = nn.Embedding(len(weight), self.words.embedding_dim, _weight=weight)
         return Vocabulary.from_words([*vocabulary, *words])
-
-    def _scaled(self, vectors: WordVectors, words: list[str]) -> Tensor:
-        """Vectors of words [n, D] at the expected norm of a random one, `init_scale·√D`."""
-        norm = self.init_scale * self.words.embedding_dim**0.5
-        return to_tensor(vectors.rows_for(words, norm), self.words.weight.device)
 
     def forward(self, batch: TokenBatch, vectors: Tensor | None = None) -> Tensor:
         """g(X) of each text, [B, K]; an empty text gives zeros.

@@ -89,6 +89,9 @@ class NeuralConfig(Config):
     word_vectors: str | None = None
     """Pre-trained word vectors to start from: a folder of `textrec pretrain`, or a word2vec or GloVe file."""
 
+    vector_norm: float = bounded(0.4, above=0.0)
+    """Norm at which every pre-trained word vector starts; a random one has init_scale·√D."""
+
     widen: int = bounded(100_000, 0)
     """Most words with a pre-trained vector that join the vocabulary though no training text has them."""
 
@@ -146,7 +149,7 @@ class NeuralModel(Recommender):
         self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count, extra=extra)
         self._encoder = self._new_encoder(len(self.vocabulary)).to(resolve_device(self.device))
         if vectors:
-            self._encoder.start_from(vectors, self.vocabulary)
+            self._encoder.start_from(vectors, self.vocabulary, self.config.vector_norm)
         part = train if validation is None else validation.train
         self._head = None
         if "tags" in self.capabilities and part.items.tags.nnz:
@@ -154,7 +157,8 @@ class NeuralModel(Recommender):
             self._head.to(resolve_device(self.device))
         self._run(part, validation, monitor)
         if vectors:
-            self.vocabulary = self._encoder.widen(vectors, self.vocabulary, self.config.widen)
+            config = self.config
+            self.vocabulary = self._encoder.widen(vectors, self.vocabulary, config.vector_norm, config.widen)
         self._text = encode_documents(self._encoder, self._documents(train.items))
         self._refit_likes()
 
