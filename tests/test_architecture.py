@@ -39,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("encoders", "losses", "exact", "training"),
     ),
     "models": ("ngrams",),
-    "study": ("evaluation", "experiment", "report", "search"),
+    "study": ("evaluation", "experiment", "report", "search_space", "search"),
     "roof": ("explain", "model_folder", "retrieval", "cluster"),
     "serve": (),
     "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train"),

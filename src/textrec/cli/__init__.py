@@ -19,6 +19,7 @@ from textrec.cli.models import models
 from textrec.cli.pretrain import pretrain
 from textrec.cli.recommend import recommend
 from textrec.cli.running import run
+from textrec.cli.search import search
 from textrec.cli.similar import similar
 from textrec.cli.split import split
 from textrec.cli.tags import tags
@@ -135,5 +136,12 @@ _add(
     STUDY,
     "textrec evaluate my-data/ --model tfidf --setting cold",
     "textrec evaluate my-data/ --model embed --split folds.json --folds 0,1 --json out.json",
+    takes_config=True,
+)
+_add(
+    search,
+    STUDY,
+    "textrec search my-data/ --model embed-mtl --trials 30 --out best.toml",
+    "textrec search my-data/ --model embed --ridge-users 1 --storage sqlite:///other.db",
     takes_config=True,
 )
