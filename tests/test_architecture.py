@@ -17,9 +17,9 @@ MAX_LINES = 300
 # From the ground up: floor → its rooms from the first to the last. A room that is not named here stands after those
 # that are, and does not know the other ones that are not.
 FLOORS: dict[str, tuple[str, ...]] = {
-    "ground": ("errors", "config", "text", "dataset", "registry"),
+    "ground": ("errors", "folders", "config", "text", "dataset", "registry"),
     "data": (
-        *("files", "columns", "tables", "latex", "index_files", "citeulike", "catalogue"),
+        *("files", "corpus", "columns", "tables", "latex", "index_files", "citeulike", "catalogue"),
         *("sample", "statistics", "source"),
     ),
     "protocol": ("folds", "dealing", "split_files", "splits", "ranking", "metrics"),
@@ -28,6 +28,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "tensors",
             "squared_loss",
             "factors",
+            "vector_files",
             "word_vectors",
             "representations",
             "selection",
@@ -38,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
     ),
     "models": ("ngrams", "neural_config", "neural"),
-    "study": ("evaluation", "experiment", "report", "search"),
+    "study": ("evaluation", "experiment", "report", "search_space", "search"),
     "roof": ("explain", "model_folder", "retrieval", "cluster"),
     "serve": (),
     "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train"),

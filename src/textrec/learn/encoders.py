@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textrec.errors import ArgumentError, DataError
 from textrec.learn.packed_gru import FastDropout, Packing, run_layer
 from textrec.learn.tensors import to_tensor
-from textrec.text import Documents
+from textrec.learn.word_vectors import WordVectors
+from textrec.text import Documents, Vocabulary
 
 __all__ = ["Embed", "Gru", "Pooling", "TextEncoder", "TokenBatch"]
 
@@ -79,6 +81,40 @@ class TextEncoder(nn.Module, ABC):
         nn.init.normal_(self.words.weight, std=init_scale)
         self.dim = dim
         self.word_dropout = word_dropout
+
+    def start_from(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float) -> None:
+        """Set the words of the vocabulary that have a pre-trained vector to it, brought to a norm.
+
+        Raises:
+            ArgumentError: the vectors have another size than D.
+            DataError: no word of the vocabulary has a vector.
+        """
+        dim = self.words.embedding_dim
+        if vectors.dim != dim:
+            raise ArgumentError(
+                f"word_vectors must have {dim} dimensions as the model's word vectors do, got {vectors.dim}; set "
+                f"embedding_dim = {vectors.dim} (a model without that field: factors), or make them with --dim {dim}"
+            )
+        rows = [row for row, word in enumerate(vocabulary) if word in vectors]
+        if not rows:
+            raise DataError(
+                f"none of the {len(vectors):,} words with a vector (such as {vectors.words[0]!r}) is a word of the "
+                "training texts; words must be lower case, numbers <NUM>"
+            )
+        with torch.no_grad():
+            scaled = vectors.rows_for([vocabulary.words[row] for row in rows], norm)
+            self.words.weight[rows] = to_tensor(scaled, self.words.weight.device)
+
+    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float, most: int) -> Vocabulary:
+        """Add up to `most` words with a pre-trained vector that the vocabulary lacks; the wider vocabulary.
+
+        No training text has them, so no gradient would reach them: they join after training, which costs nothing.
+        """
+        words = vectors.words_beyond(vocabulary, most)
+        weight = self.words.weight.detach()
+        weight = torch.cat([weight, to_tensor(vectors.rows_for(words, norm), weight.device)])
+        self.words = nn.Embedding(len(weight), self.words.embedding_dim, _weight=weight)
+        return Vocabulary.from_words([*vocabulary, *words])
 
     def forward(self, batch: TokenBatch, vectors: Tensor | None = None) -> Tensor:
         """g(X) of each text, [B, K]; an empty text gives zeros.

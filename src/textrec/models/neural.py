@@ -25,6 +25,7 @@ from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.recommender import Recommender
 from textrec.learn.tensors import resolve_device, to_tensor
 from textrec.learn.training import Schedule, Trainee, train
+from textrec.learn.word_vectors import WordVectors, named_vectors
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import Fold
 from textrec.text import Documents, Vocabulary
@@ -44,6 +45,7 @@ class NeuralModel(Recommender):
     config: Any
 
     vocabulary: Vocabulary
+    word_vectors: WordVectors | None = None  # to start from, in place of those that the configuration names
     _encoder: TextEncoder
     _head: TagHead | None = None
     _text: FloatArray  # [I, K] g(X) of the catalogue
@@ -61,12 +63,19 @@ class NeuralModel(Recommender):
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
         torch.manual_seed(self.seed)
-        self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count)
+        vectors = self.word_vectors or named_vectors(self.config.word_vectors)
+        extra = vectors.words_of(train.items.documents) if vectors else ()
+        self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count, extra=extra)
         self._encoder = self._new_encoder(len(self.vocabulary)).to(resolve_device(self.device))
+        if vectors:
+            self._encoder.start_from(vectors, self.vocabulary, self.config.vector_norm)
         part = train if validation is None else validation.train
         self._head = None
         run = self._run_exact if self.config.recipe == "exact" else self._run_paper
         run(part, validation, monitor, checkpoint)
+        if vectors:
+            config = self.config
+            self.vocabulary = self._encoder.widen(vectors, self.vocabulary, config.vector_norm, config.widen)
         self._text = encode_documents(self._encoder, self._documents(train.items))
         if self.config.recipe == "exact":
             self._refit_likes()

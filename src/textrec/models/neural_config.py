@@ -62,6 +62,15 @@ class NeuralConfig(Config):
     word_dropout: float = bounded(0.0, 0.0, 0.95)
     """Probability that a word is left out of its text while training."""
 
+    word_vectors: str | None = None
+    """Pre-trained word vectors to start from: a folder of `textrec pretrain`, or a word2vec or GloVe file."""
+
+    vector_norm: float = bounded(0.4, above=0.0)
+    """Norm at which every pre-trained word vector starts; a random one has init_scale·√D."""
+
+    widen: int = bounded(100_000, 0)
+    """Most words with a pre-trained vector that join the vocabulary though no training text has them."""
+
     recipe: Literal["exact", "paper"] = "exact"
     """How it is trained: `exact` solves the factors in closed form, `paper` follows §4.1.2. The fields that begin with
     paper_ belong to it, and sweeps, offsets, epochs, batch_size and the weights above to `exact`."""
