@@ -108,6 +108,7 @@ class NeuralModel(Recommender):
         self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
         config = self.config
+        every = min(config.paper_evaluate_every, config.paper_steps)
         tags = len(part.items.tag_names) if "tags" in self.capabilities else 0
         self._factors = PaperFactors(part.n_users, part.likes_per_item() > 0, tags, config.factors, config.init_scale)
         self._factors.to(resolve_device(self.device))
@@ -117,12 +118,11 @@ class NeuralModel(Recommender):
             self._documents(part.items),
             part.likes,
             part.items.tags,
-            draws=config.paper_evaluate_every * config.paper_users,
+            draws=every * config.paper_users,
             settings=self._paper_settings(),
             evaluate=None if validation is None else self._paper_stopping_metric(validation),
         )
-        rounds = -(-config.paper_steps // config.paper_evaluate_every)
-        schedule = Schedule(rounds, config.paper_users, config.patience, self.seed)
+        schedule = Schedule(-(-config.paper_steps // every), config.paper_users, config.patience, self.seed)
         self._train(trainee, schedule, part, validation, monitor, checkpoint)
         if tags:
             self._head = TagHead.of(self._factors.tags)
