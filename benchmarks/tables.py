@@ -2,6 +2,7 @@
 
     python benchmarks/tables.py baselines            # popularity and TF-IDF on the three CiteULike data sets
     python benchmarks/tables.py embed                # Embed and Embed-MTL
+    python benchmarks/tables.py gru                  # GRU and GRU-MTL, with and without CBOW vectors
     python benchmarks/tables.py readme               # write the tables of the README from the files
 
 A killed run continues with the first missing cell. Data are read from $TEXTREC_DATA (default ../shared/data). Beside
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 
 from textrec.data.source import read
 from textrec.protocol.metrics import paired_test
@@ -51,6 +53,9 @@ class Cell:
 # More weight on tags than recommendation likes best: chosen on the validation tags of fold 0.
 TAGGER = {"tag_weight": 0.5}
 
+# Made from the corpus alone: textrec pretrain $TEXTREC_DATA/corpus/abstracts.txt.xz --out benchmarks/vectors
+CBOW = {"word_vectors": "benchmarks/vectors"}
+
 TABLES: dict[str, list[Cell]] = {
     "baselines": [
         Cell(data, model, setting)
@@ -65,7 +70,22 @@ TABLES: dict[str, list[Cell]] = {
         for setting in ("cold", "warm")
     ]
     + [Cell(BAGS, "embed-mtl", "cold", "tagger", TAGGER)]
-    + [Cell(ABSTRACTS, model, "cold") for model in ("embed", "embed-mtl")],
+    + [Cell(ABSTRACTS, model, "cold") for model in ("embed", "embed-mtl")]
+    + [
+        Cell(data, model, setting, "cbow", CBOW)
+        for data, setting in ((TITLES, "cold"), (TITLES, "warm"), (ABSTRACTS, "cold"))
+        for model in ("embed", "embed-mtl")
+    ],
+    "gru": [
+        Cell(TITLES, "gru-mtl", "cold", "cbow", CBOW),
+        Cell(TITLES, "gru", "cold", "cbow", CBOW),
+        Cell(TITLES, "gru-mtl", "warm", "cbow", CBOW),
+        Cell(TITLES, "gru", "cold"),
+        Cell(ABSTRACTS, "gru-mtl", "cold", "cbow", CBOW),
+        Cell(ABSTRACTS, "gru", "cold", "cbow", CBOW),
+        Cell(TITLES, "gru-mtl", "cold", "cbow_fp32", CBOW | {"precision": "fp32"}),
+        Cell(TITLES, "gru-mtl", "cold"),
+    ],
 }
 PAIRS = [
     (Cell(data, better, "cold"), Cell(data, worse, "cold"))
@@ -151,14 +171,16 @@ def readme_with_table(text: str) -> str:
 
 def main() -> None:
     """Run the table named on the command line."""
-    wanted = sys.argv[1] if len(sys.argv) == 2 else ""
+    wanted = sys.argv[1] if len(sys.argv) in (2, 3) else ""
     if wanted == "readme":
         README.write_text(readme_with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
         return
     if wanted not in TABLES:
-        raise SystemExit(f"usage: python benchmarks/tables.py {'|'.join(TABLES)}|readme")
+        raise SystemExit(f"usage: python benchmarks/tables.py {'|'.join(TABLES)}|readme [part of a cell's name]")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     for cell in TABLES[wanted]:
-        run(cell)
+        if len(sys.argv) == 2 or sys.argv[2] in cell.path.stem:
+            run(cell)
     compare()
 
 

@@ -161,6 +161,7 @@ class ExactTrainee:
         tags: training tags [I, G].
         objective: the constants of the loss.
         learning_rate: of Adam, for the encoder.
+        word_learning_rate: of Adam, for its word vectors; None is the same.
         tag_learning_rate: of Adam, for the tag head.
         evaluate: stopping metric of (users [U, K], encoder), or None.
         precision: of the encoder's products while training.
@@ -176,6 +177,7 @@ class ExactTrainee:
         *,
         objective: Objective,
         learning_rate: float,
+        word_learning_rate: float | None = None,
         tag_learning_rate: float = 0.01,
         evaluate: Callable[[FloatArray, TextEncoder], float] | None,
         precision: torch.dtype = torch.float32,
@@ -188,11 +190,13 @@ class ExactTrainee:
         self.examples: Rows = np.flatnonzero(self.liked | tagged if head is not None else self.liked)
         self.n_examples = len(self.examples)
         self.device = encoder.words.weight.device
-        groups = [{"params": list(encoder.parameters()), "lr": learning_rate}]
-        if head is not None:
-            groups.append({"params": list(head.parameters()), "lr": tag_learning_rate})
-        self.optimizer = torch.optim.Adam(groups)
-        self.rates = [learning_rate, tag_learning_rate]
+        words = encoder.words.weight
+        layers = [parameter for parameter in encoder.parameters() if parameter is not words]
+        groups = [(layers, learning_rate), ([words], word_learning_rate or learning_rate)]
+        groups += [] if head is None else [(list(head.parameters()), tag_learning_rate)]
+        kept = [(parameters, rate) for parameters, rate in groups if parameters]
+        self.optimizer = torch.optim.Adam([{"params": parameters, "lr": rate} for parameters, rate in kept])
+        self.rates = [rate for _, rate in kept]
         self.evaluate, self.precision = evaluate, precision
         self.offsets = np.zeros((len(documents), encoder.dim), np.float32)
         self._solve()
@@ -201,7 +205,7 @@ class ExactTrainee:
         """Lower the learning rates along a cosine, to a tenth at the last epoch."""
         progress = (epoch - 1) / max(epochs - 1, 1)
         factor = 0.55 + 0.45 * float(np.cos(np.pi * progress))
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=False):
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         self.encoder.train()
 

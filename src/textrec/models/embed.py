@@ -18,6 +18,13 @@ __all__ = ["EmbedConfig", "EmbedModel", "EmbedMtlConfig", "EmbedMtlModel"]
 class EmbedConfig(NeuralConfig):
     """Configuration of `embed`."""
 
+    learning_rate: float = bounded(0.001, above=0.0)
+    """Of Adam; it falls along a cosine to a tenth."""
+
+    init_scale: float = bounded(0.01, above=0.0)
+    """Standard deviation of new word and tag vectors. Small: a word that is hardly ever seen then adds next to nothing
+    to the mean, where it would add noise."""
+
     dropout: float = bounded(0.0, 0.0, 0.95)
     """Probability of dropping a dimension of the mean while training."""
 

@@ -21,6 +21,21 @@ __all__ = ["GruConfig", "GruModel", "GruMtlConfig", "GruMtlModel"]
 class GruConfig(NeuralConfig):
     """Configuration of `gru`."""
 
+    epochs: int = bounded(12, 1)
+    """Most passes over the texts."""
+
+    batch_size: int = bounded(128, 1)
+    """Texts a step."""
+
+    learning_rate: float = bounded(0.002, above=0.0)
+    """Of Adam; it falls along a cosine to a tenth."""
+
+    word_learning_rate: float = bounded(0.0005, above=0.0)
+    """The same for word vectors: rare words get few but, under Adam, full steps, and would soon be learnt by heart."""
+
+    vector_norm: float = bounded(1.0, above=0.0)
+    """Norm at which every pre-trained word vector starts; a random one has init_scale·√D."""
+
     embedding_dim: int = bounded(200, 1)
     """D, the size of word vectors."""
 
