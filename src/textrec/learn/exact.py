@@ -161,7 +161,6 @@ class ExactTrainee:
         tags: training tags [I, G].
         objective: the constants of the loss.
         learning_rate: of Adam, for the encoder.
-        word_learning_rate: of Adam, for its word vectors; None is the same.
         tag_learning_rate: of Adam, for the tag head.
         evaluate: stopping metric of (users [U, K], encoder), or None.
         precision: of the encoder's products while training.
@@ -177,7 +176,6 @@ class ExactTrainee:
         *,
         objective: Objective,
         learning_rate: float,
-        word_learning_rate: float | None = None,
         tag_learning_rate: float = 0.01,
         evaluate: Callable[[FloatArray, TextEncoder], float] | None,
         precision: torch.dtype = torch.float32,
@@ -190,13 +188,10 @@ class ExactTrainee:
         self.examples: Rows = np.flatnonzero(self.liked | tagged if head is not None else self.liked)
         self.n_examples = len(self.examples)
         self.device = encoder.words.weight.device
-        words = encoder.words.weight
-        layers = [parameter for parameter in encoder.parameters() if parameter is not words]
-        groups = [(layers, learning_rate), ([words], word_learning_rate or learning_rate)]
+        groups = [(list(encoder.parameters()), learning_rate)]
         groups += [] if head is None else [(list(head.parameters()), tag_learning_rate)]
-        kept = [(parameters, rate) for parameters, rate in groups if parameters]
-        self.optimizer = torch.optim.Adam([{"params": parameters, "lr": rate} for parameters, rate in kept])
-        self.rates = [rate for _, rate in kept]
+        self.optimizer = torch.optim.Adam([{"params": parameters, "lr": rate} for parameters, rate in groups])
+        self.rates = [rate for _, rate in groups]
         self.evaluate, self.precision = evaluate, precision
         self.offsets = np.zeros((len(documents), encoder.dim), np.float32)
         self._solve()

@@ -30,9 +30,6 @@ class GruConfig(NeuralConfig):
     learning_rate: float = bounded(0.002, above=0.0)
     """Of Adam; it falls along a cosine to a tenth."""
 
-    word_learning_rate: float = bounded(0.0005, above=0.0)
-    """The same for word vectors: rare words get few but, under Adam, full steps, and would soon be learnt by heart."""
-
     vector_norm: float = bounded(1.0, above=0.0)
     """Norm at which every pre-trained word vector starts; a random one has init_scale·√D."""
 

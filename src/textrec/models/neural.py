@@ -98,7 +98,6 @@ class NeuralModel(Recommender):
             part.items.tags,
             objective=self._objective(),
             learning_rate=config.learning_rate,
-            word_learning_rate=getattr(config, "word_learning_rate", None),
             evaluate=None if validation is None else self._stopping_metric(validation),
             precision=self._precision(),
         )
