@@ -26,7 +26,7 @@ class NeuralConfig(Config):
     ridge_users: float = bounded(0.1, above=0.0)
     """λ_u, the ridge on user vectors."""
 
-    ridge_items: float = bounded(1.0, above=0.0)
+    ridge_items: float = bounded(5.0, above=0.0)
     """λ_v, how strongly an item vector is held to its text vector."""
 
     ridge_text: float = bounded(0.01, 0.0)
@@ -35,7 +35,7 @@ class NeuralConfig(Config):
     offsets: Literal["last", "alternate", "none"] = "last"
     """When items get their own offset o_j: after training, in turn with it (then ridge_items near 100), or never."""
 
-    sweeps: int = bounded(1, 1)
+    sweeps: int = bounded(4, 1)
     """Item and user solves after training."""
 
     epochs: int = bounded(30, 1)
