@@ -37,7 +37,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         ),
         *("encoders", "losses", "exact", "training"),
     ),
-    "models": ("ngrams",),
+    "models": ("ngrams", "tfidf", "topics", "proportions", "factor_model", "alternation", "topic_reader"),
     "study": ("evaluation", "experiment", "report", "search"),
     "roof": ("explain", "model_folder", "retrieval", "cluster"),
     "serve": (),

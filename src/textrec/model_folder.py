@@ -55,7 +55,13 @@ def save(model: Recommender, path: str | Path, *, with_likes: bool = True) -> Pa
 
     Raises:
         ModelFolderError: the path holds something else, or writing failed (an older model stays as it was).
+        ArgumentError: `with_likes` is False and the model ranks by the likes themselves.
     """
+    if model.ranks_by_likes and not with_likes:
+        raise ArgumentError(
+            f"the model {model.name!r} ranks by the likes themselves, so it cannot be saved without them; "
+            "save it with likes, or train als or tfidf instead"
+        )
     target = Path(path).absolute()
     if target.exists() and not _is_ours(target) and (not target.is_dir() or any(target.iterdir())):
         raise ModelFolderError(f"{path}: exists and is not a model folder; choose another place for --out")
