@@ -5,8 +5,10 @@ Shapes: `I` items, `V` words, `K` topics.
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import MutableMapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -46,7 +48,7 @@ class TopicConfig(FactorConfig):
     doc_prior: float = bounded(0.3, above=0.0)
     """α, the Dirichlet prior of a text's topics."""
 
-    word_prior: float = bounded(0.1, above=0.0)
+    word_prior: float = bounded(0.3, above=0.0)
     """η, the Dirichlet prior of a topic's words."""
 
 
@@ -55,6 +57,9 @@ class TopicReader(FactorModel):
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
     config_type = TopicConfig
+
+    topic_cache: ClassVar[MutableMapping[str, tuple[FloatArray, FloatArray]] | None] = None
+    """A study may put a mapping here: models of the same texts, topic settings and seed then share one LDA."""
 
     vocabulary: Vocabulary
     _topics: FloatArray  # [K, V] Dirichlet parameters λ of the topics
@@ -71,15 +76,32 @@ class TopicReader(FactorModel):
         config = self.config
         self.vocabulary = topic_words(train.items.documents, most=config.max_words, min_items=config.min_items)
         counts = word_counts(self.vocabulary, train.items.documents)
+        self._topics, self._theta = self._learn_topics(counts, monitor)
+        self._learn_factors(counts, monitor)
+
+    def _learn_topics(self, counts: Csr, monitor: Monitor | None) -> tuple[FloatArray, FloatArray]:
+        """λ [K, V] and θ [I, K], from the cache when they are there."""
+        key = self._topic_key(counts)
+        if self.topic_cache is not None and key in self.topic_cache:
+            return self.topic_cache[key]
+        passes = self.config.topic_passes
         model = self._topic_model(self._first_topics(counts))
-        gamma = None
         try:
-            gamma = model.fit(counts, passes=config.topic_passes, on_pass=_told(monitor, config.topic_passes))
+            model.fit(counts, passes=passes, on_pass=_told(monitor, passes))
         except KeyboardInterrupt:  # the topics of the last whole pass stand
             self.report.interrupted = True
-        self._topics = model.weights
-        self._theta = model.proportions(counts, gamma)
-        self._learn_factors(counts, monitor)
+        found = model.weights, model.proportions(counts)
+        if self.topic_cache is not None and not self.report.interrupted:
+            self.topic_cache[key] = found
+        return found
+
+    def _topic_key(self, counts: Csr) -> str:
+        """SHA-256 of everything that topics follow from."""
+        settings = [getattr(self.config, field.name) for field in fields(TopicConfig)]
+        digest = hashlib.sha256(repr((settings, self.seed, counts.shape)).encode())
+        for part in (counts.data, counts.indices, counts.indptr):
+            digest.update(part.tobytes())
+        return digest.hexdigest()
 
     def _first_topics(self, counts: Csr) -> FloatArray:
         config = self.config

@@ -5,8 +5,7 @@ The posterior of document d's proportions is Dirichlet(γ_d), that of topic k's 
     φ_dwk ∝ exp(E[log θ_dk] + E[log β_kw]),   γ_dk = α + Σ_w c_dw φ_dwk   (repeated until γ_d stands still),
     λ_kw = η + Σ_d c_dw φ_dwk.
 
-Documents of similar length are padded together, so an iteration is two batched products; γ is kept from pass to pass,
-so later passes need few iterations.
+Documents of similar length are padded together, so an iteration is two batched products.
 
 Shapes: `D` documents, `V` words, `K` topics, `B` documents of a batch, `n` distinct words of its longest document.
 """
@@ -37,7 +36,7 @@ BATCH_FLOATS = 1 << 20
 """Numbers of gathered word weights a batch: 4 MB, which bounds memory and stays in the cache."""
 
 MOST_ITERATIONS = 100
-"""Of one document's γ in one pass; `fit` does with fewer, as γ is kept from pass to pass."""
+"""Of one document's γ with the topics fixed."""
 
 FLOOR = 1e-18
 """Least weight of a topic: a prior of 1/200 gives exp(ψ(1/200)) = 1e-87, and products of two must fit in float32."""
@@ -103,46 +102,44 @@ class TopicModel:
         *,
         passes: int,
         tolerance: float = 0.0,
-        iterations: int = 10,
+        iterations: int = 5,
         on_pass: Callable[[int, float], None] | None = None,
-    ) -> FloatArray:
+    ) -> None:
         """Improve the topics in place.
+
+        Every pass starts γ anew: kept from pass to pass, documents stay with the topics of the first, random pass
+        (held-out perplexity 1,716 in place of 312 in one test).
 
         Args:
             counts: word counts [D, V].
             passes: most passes over the documents.
             tolerance: stop when the perplexity falls by less than this share; 0 runs all passes.
+            iterations: most of γ in a pass. A few do better than many, and cost less.
             on_pass: told the pass, from 1, and the perplexity of the documents before its topics were updated.
-
-        Returns:
-            γ [D, K] under the last topics but one; `infer` gives it under the last ones.
         """
-        gamma = self._start(counts)
         last = math.inf
         for number in range(1, passes + 1):
-            gamma, expected = self._expect(counts, gamma, iterations=MOST_ITERATIONS if number == 1 else iterations)
-            perplexity = self._perplexity(counts, gamma, expected)
+            gamma, expected = self._expect(counts, iterations=iterations)
+            perplexity = self._perplexity(counts, gamma) if tolerance or on_pass else 0.0
             self.weights = np.asarray(self.eta + expected, np.float32)
             if on_pass is not None:
                 on_pass(number, perplexity)
-            if last - perplexity < tolerance * perplexity:
+            if tolerance and last - perplexity < tolerance * perplexity:
                 break
             last = perplexity
-        return gamma
 
-    def infer(self, counts: Csr, gamma: FloatArray | None = None) -> FloatArray:
-        """γ [D, K] of documents with the topics fixed, from `gamma` on when it is given."""
-        return self._expect(counts, self._start(counts) if gamma is None else gamma, collect=False)[0]
+    def infer(self, counts: Csr) -> FloatArray:
+        """γ [D, K] of documents with the topics fixed."""
+        return self._expect(counts, collect=False)[0]
 
-    def proportions(self, counts: Csr, gamma: FloatArray | None = None) -> FloatArray:
+    def proportions(self, counts: Csr) -> FloatArray:
         """θ [D, K], the posterior mean; a document without words has the prior's, 1/K each."""
-        found = self.infer(counts, gamma)
+        found = self.infer(counts)
         return np.asarray(found / found.sum(1, keepdims=True), np.float32)
 
     def perplexity(self, counts: Csr) -> float:
         """exp(−bound / words) of documents under the topics, the variational bound as in scikit-learn."""
-        gamma, expected = self._expect(counts, self._start(counts))
-        return self._perplexity(counts, gamma, expected)
+        return self._perplexity(counts, self.infer(counts))
 
     def _start(self, counts: Csr) -> FloatArray:
         if counts.shape[1] != self.weights.shape[1]:
@@ -152,11 +149,11 @@ class TopicModel:
 
     @torch.no_grad()
     def _expect(
-        self, counts: Csr, start: FloatArray, collect: bool = True, iterations: int = MOST_ITERATIONS
+        self, counts: Csr, *, collect: bool = True, iterations: int = MOST_ITERATIONS
     ) -> tuple[FloatArray, FloatArray]:
         """γ [D, K] and the expected counts Σ_d c_dw φ_dwk [K, V] (empty unless `collect`)."""
         by_word = self._word_weights()
-        gamma = torch.tensor(start)
+        gamma = to_tensor(self._start(counts))
         shares = np.zeros(counts.nnz, np.float32)  # c / Σ_k θ_k β_kw of each entry, up to the scale of the word
         for rows, places, inside in padded_batches(counts, by_word.shape[1]):
             words = to_tensor(counts.indices[places].astype(np.int64))
@@ -176,7 +173,7 @@ class TopicModel:
         logs = expected_log(to_tensor(self.weights)).T
         return torch.exp(logs - logs.amax(1, keepdim=True)).clamp_min_(FLOOR)
 
-    def _perplexity(self, counts: Csr, gamma: FloatArray, expected: FloatArray) -> float:
+    def _perplexity(self, counts: Csr, gamma: FloatArray) -> float:
         """The bound is E[log p(w, θ, β)] − E[log q]; with φ at its optimum the words add Σ c log Σ_k exp(…)."""
         topics = expected_log(to_tensor(self.weights).double()).exp().T
         bound = 0.0
@@ -236,19 +233,21 @@ def _settle(weights: Tensor, counts: Tensor, gamma: Tensor, alpha: float, iterat
         alpha: α.
     """
     gamma, active = gamma.clone(), torch.arange(len(gamma))
+    moving = torch.ones(len(gamma), dtype=torch.bool)
     w, c = weights, counts
     for _ in range(iterations):
         old = gamma[active]
         theta = _document_weights(old)
         share = c / torch.bmm(w, theta[:, :, None])[:, :, 0]
         new = theta * torch.bmm(share[:, None, :], w)[:, 0] + alpha
+        new = torch.where(moving[:, None], new, old)  # done is done, whatever the rest of the batch does
         gamma[active] = new
-        moving = (new - old).abs().mean(1) >= STILL
+        moving = moving & ((new - old).abs().mean(1) >= STILL)
         n_moving = int(moving.sum())
         if n_moving == 0:
             break
         if n_moving <= len(active) // 2:  # go on with those that move; copying for fewer would not pay
-            active, w, c = active[moving], w[moving], c[moving]
+            active, w, c, moving = active[moving], w[moving], c[moving], moving[moving]
     theta = _document_weights(gamma)
     return gamma, counts / torch.bmm(weights, theta[:, :, None])[:, :, 0]
 
