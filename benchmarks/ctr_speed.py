@@ -59,7 +59,9 @@ class CornacRunner:
         parts = np.load(folder / "start.npz")
         users, items = parts["users"], parts["items"]
         n_items, n_words = len(parts["theta"]), parts["beta"].shape[1]
-        names = [f"w{word}" for word in range(n_words)]
+        # its tokeniser drops digits, so a word's number is spelt in letters
+        names = ["w" + str(word).translate(str.maketrans("0123456789", "abcdefghij")) for word in range(n_words)]
+        number_of = {name: number for number, name in enumerate(names)}
         starts, words, counts = parts["starts"], parts["words"], parts["counts"].astype(int)
         corpus = [
             " ".join(" ".join([names[word]] * count) for word, count in zip(words[a:b], counts[a:b], strict=True))
@@ -73,7 +75,7 @@ class CornacRunner:
         self.user_of = np.array(list(data.uid_map), np.int64)
         self.by_user, self.by_item = CTR._build_data(data.matrix), CTR._build_data(data.matrix.T.tocsr())
         self.bags = CTR._build_data(text.batch_bow(np.arange(n_items), keep_sparse=True))
-        word_of = np.array([int(word[1:]) for word in text.vocab.idx2tok if word.startswith("w")], np.int64)
+        word_of = np.array([number_of[word] for word in text.vocab.idx2tok if word in number_of], np.int64)
         extra = text.vocab.size - len(word_of)  # special tokens come first
         theta, beta = parts["theta"][self.item_of].astype(float), np.full((text.vocab.size, FACTORS), 1e-12)
         beta[extra:] = parts["beta"].T[word_of]
@@ -223,7 +225,10 @@ def measure(python: str, repeats: int, n_sweeps: int) -> None:
         threads = sorted({1, len(os.sched_getaffinity(0))})
         runners: dict[str, Any] = {f"cornac, {n} BLAS threads": Worker(python, folder, n) for n in threads}
         runners |= {f"textrec, {n} threads": Ours(n) for n in threads}
-        seconds: dict[str, list[dict[str, float]]] = {name: [runner.sweep()] for name, runner in runners.items()}
+        seconds: dict[str, list[dict[str, float]]] = {}
+        for name, runner in runners.items():
+            seconds[name] = [runner.sweep()]
+            print(name, seconds[name][0], flush=True)
         first = [runner.factors(folder / "factors.npz") for runner in runners.values()]
         difference = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(first[0], first[-1], strict=True))
         print(f"largest relative difference after one sweep: {difference:.1e}", flush=True)

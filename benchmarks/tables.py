@@ -72,7 +72,6 @@ TABLES: dict[str, list[Cell]] = {
     + [Cell(BAGS, "embed-mtl", "cold", "tagger", TAGGER)]
     + [Cell(ABSTRACTS, model, "cold") for model in ("embed", "embed-mtl")],
 }
-WARM_ONLY, BOTH = ("ease", "als"), ("tfidf-knn", "lda", "ctr", "ctr-mtl", "text-als")
 TOPIC_MODELS = ("lda", "ctr", "ctr-mtl")
 # Which reading of the protocol, or which part, explains how much: compare with the same folds of the plain CTR cell.
 EXPLAIN: list[tuple[str, dict[str, Any]]] = [
@@ -84,9 +83,16 @@ EXPLAIN: list[tuple[str, dict[str, Any]]] = [
     ("ridge-1000", {"config": {"ridge_items": 1000.0}}),
 ]
 TABLES["ctr"] = [
-    *(Cell(data, model, "warm") for data in (BAGS, TITLES) for model in WARM_ONLY),
-    *(Cell(data, model, setting) for data in (BAGS, TITLES) for model in BOTH for setting in ("cold", "warm")),
+    *(Cell(BAGS, model, setting) for model in ("ctr", "ctr-mtl") for setting in ("cold", "warm")),
     *(Cell(BAGS, "ctr", "cold", "" if name == "all" else name, folds=(0, 1), **options) for name, options in EXPLAIN),
+    *(Cell(TITLES, model, setting) for model in ("ctr", "ctr-mtl") for setting in ("cold", "warm")),
+    *(
+        Cell(data, model, setting)
+        for data in (BAGS, TITLES)
+        for model in ("lda", "tfidf-knn", "text-als")
+        for setting in ("cold", "warm")
+    ),
+    *(Cell(data, model, "warm") for data in (BAGS, TITLES) for model in ("ease", "als")),
 ]
 PAIRS = [
     (Cell(data, better, "cold"), Cell(data, worse, "cold"))

@@ -126,11 +126,11 @@ class CtrModel(TopicReader):
         for number in range(1, config.sweeps + 1):
             started = time.perf_counter()
             blocks.sweep()
-            objective = blocks.objective() / 2
             if counts is not None:
                 beta = self._move_topics(blocks, counts, beta)
-                objective = blocks.objective() / 2
-                objective += negative_log_likelihood(blocks.theta.cpu().numpy(), counts, beta)
+            objective = np.nan
+            if monitor is not None or number >= config.min_sweeps - 1:  # nobody asks for the others
+                objective = self._objective(blocks, counts, beta)
             self.report.epochs = self.report.best_epoch = number
             if monitor is not None:
                 seconds = time.perf_counter() - started
@@ -140,6 +140,13 @@ class CtrModel(TopicReader):
                 break
             last = objective
         return beta
+
+    def _objective(self, blocks: Alternation, counts: Csr, beta: FloatArray) -> float:
+        """½ L, and what θ and β lower when they move."""
+        value = blocks.objective() / 2
+        if counts is not None:
+            value += negative_log_likelihood(blocks.theta.cpu().numpy(), counts, beta)
+        return value
 
     def _move_topics(self, blocks: Alternation, counts: Csr, beta: FloatArray) -> FloatArray:
         """One θ step for every text, then β; items nobody likes follow their θ."""

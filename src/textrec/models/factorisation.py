@@ -84,7 +84,7 @@ class Als(FactorModel):
 class TextAlsConfig(AlsConfig):
     """Configuration of `text-als`."""
 
-    ridge_text: float = bounded(1.0, above=0.0)
+    ridge_text: float = bounded(10.0, above=0.0)
     """Ridge of the regression from TF-IDF rows to item vectors."""
 
     ngrams: int = bounded(2, 1, 2)

@@ -28,6 +28,9 @@ __all__ = ["Ease", "EaseConfig", "TfidfKnn", "TfidfKnnConfig"]
 
 FloatArray = npt.NDArray[np.float32]
 
+TEXTS_AT_ONCE = 128
+"""More dense TF-IDF rows than this fall out of the cache."""
+
 BLOCK_FLOATS = 1 << 22
 """Numbers of a dense block: 16 MB."""
 
@@ -36,7 +39,7 @@ BLOCK_FLOATS = 1 << 22
 class TfidfKnnConfig(Config):
     """Configuration of `tfidf-knn`."""
 
-    neighbours: int = bounded(100, 1)
+    neighbours: int = bounded(1000, 1)
     """Liked training items that speak for an item: those nearest by cosine."""
 
     power: float = bounded(1.0, above=0.0)
@@ -66,7 +69,7 @@ class TfidfKnn(Recommender):
     vocabulary: Vocabulary
     _reader: TfidfRows
     _rows: Csr  # [I, F]
-    _neighbours: Csr  # [I, I] weights
+    _neighbours: Csr = None  # [I, I] weights of the catalogue, made when they are first asked for
 
     def _fit(
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
@@ -79,16 +82,17 @@ class TfidfKnn(Recommender):
         self._refit_likes()
 
     def _refit_likes(self) -> None:
-        self._neighbours = self._nearest(self._rows, known=True)
+        self._neighbours = None
 
     def _nearest(self, rows: Csr, *, known: bool) -> Csr:
         """Weights of the nearest liked training items of each row [n, I]; a known item is not its own neighbour."""
         liked = np.flatnonzero(self.data.likes_per_item() > 0)
-        across = sp.csc_array(self._rows[liked].T)
-        step = max(1, BLOCK_FLOATS // max(len(liked), 1))
+        known_rows = self._rows[liked]
         parts = []
-        for start in range(0, rows.shape[0], step):
-            cosines = dense(rows[start : start + step] @ across)
+        for start in range(0, rows.shape[0], TEXTS_AT_ONCE):
+            # sparse × dense: sparse × sparse is ten times slower here
+            texts = np.ascontiguousarray(dense(rows[start : start + TEXTS_AT_ONCE]).T)
+            cosines = np.ascontiguousarray((known_rows @ texts).T)
             if known:
                 own = np.flatnonzero((liked >= start) & (liked < start + len(cosines)))
                 cosines[liked[own] - start, own] = 0
@@ -105,6 +109,8 @@ class TfidfKnn(Recommender):
         return self.data.likes[users]
 
     def _known_reps(self, rows: Rows) -> Csr:
+        if self._neighbours is None:
+            self._neighbours = self._nearest(self._rows, known=True)
         itself = sp.csr_array(sp.eye_array(self.data.n_items, dtype=np.float32, format="csr")[rows])
         return sp.csr_array(sp.hstack([self._neighbours[rows], itself]))
 
@@ -119,13 +125,11 @@ class TfidfKnn(Recommender):
         return dense(user_reps @ sp.csc_array(item_reps[:, : self.data.n_items].T))
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        own = csr_arrays("rows", self._rows) | csr_arrays("neighbours", self._neighbours)
-        return self._reader.arrays() | own
+        return self._reader.arrays() | csr_arrays("rows", self._rows)
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         self._reader = TfidfRows.restore(self.vocabulary, arrays, sublinear=True)
         self._rows = csr_from("rows", arrays, len(arrays["ngrams"]))
-        self._neighbours = csr_from("neighbours", arrays, self.data.n_items)
 
 
 @dataclass(frozen=True)
