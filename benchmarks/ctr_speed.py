@@ -3,9 +3,10 @@
     python benchmarks/ctr_speed.py --cornac .venv-cornac/bin/python [--repeats 3] [--sweeps 8]
 
 Cornac lives in an environment of its own (cornac-requirements.txt) and runs in two processes, one with a single BLAS
-thread, one with a thread per core, which take turns with us, so a busy machine slows all of them. Everybody starts
-from the same θ and β with the same K, a, b and λ, and the factors after one sweep are compared before anything is
-timed. A Cornac sweep always moves θ and β; so ours is timed whole, and its factor part alone as well.
+thread, one with a thread per core, which take turns with us, so a busy machine slows all of them; processor seconds,
+which a busy machine hardly moves, stand beside. Everybody starts from the same θ and β with the same K, a, b and λ, and
+the factors after one sweep are compared before anything is timed. A Cornac sweep always moves θ and β; so ours is timed
+whole, and its factor part alone as well.
 Writes benchmarks/results/ctr_speed.json.
 """
 
@@ -36,12 +37,18 @@ def main() -> None:
     parser.add_argument("--cornac", help="the Python that has Cornac")
     parser.add_argument("--repeats", type=int, default=3, help="timed sweeps of each")
     parser.add_argument("--sweeps", type=int, default=8, help="sweeps of the race to equal Recall")
+    parser.add_argument("--threads", type=int, nargs="+", help="BLAS threads to try (1 and one a core)")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker is not None:
         serve(CornacRunner(arguments.worker))
     else:
-        measure(arguments.cornac or parser.error("--cornac is missing"), arguments.repeats, arguments.sweeps)
+        measure(
+            arguments.cornac or parser.error("--cornac is missing"),
+            arguments.repeats,
+            arguments.sweeps,
+            arguments.threads,
+        )
 
 
 # ---------------------------------------------------------------- Cornac's side: no textrec, no torch
@@ -95,12 +102,13 @@ class CornacRunner:
 
     def sweep(self) -> dict[str, float]:
         """One sweep as Cornac's `fit` runs it; the seconds of its parts."""
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), time.process_time()
         self.model.update_cf(user_data=self.by_user, item_data=self.by_item)
         middle = time.perf_counter()
         self.model.update_theta(doc_ids=self.bags[0], doc_cnt=self.bags[1])
         self.model.update_beta()
-        return {"factors": middle - start, "topics": time.perf_counter() - middle}
+        end = time.perf_counter()
+        return {"factors": middle - start, "topics": end - middle, "processor": time.process_time() - spent}
 
     def factors(self) -> tuple[Any, Any]:
         """Users and items in our order."""
@@ -163,7 +171,7 @@ class Worker:
 # ---------------------------------------------------------------- our side
 
 
-def measure(python: str, repeats: int, n_sweeps: int) -> None:
+def measure(python: str, repeats: int, n_sweeps: int, wanted: list[int] | None) -> None:
     import torch
 
     from textrec.data.source import read
@@ -197,7 +205,7 @@ def measure(python: str, repeats: int, n_sweeps: int) -> None:
 
         def sweep(self) -> dict[str, float]:
             torch.set_num_threads(self.threads)
-            blocks, start = self.blocks, time.perf_counter()
+            blocks, start, spent = self.blocks, time.perf_counter(), time.process_time()
             blocks.sweep()
             blocks.objective()
             middle = time.perf_counter()
@@ -206,7 +214,8 @@ def measure(python: str, repeats: int, n_sweeps: int) -> None:
             )
             blocks.theta = torch.from_numpy(moved)
             self.beta = reestimate_topics(moved, counts, self.beta)
-            return {"factors": middle - start, "topics": time.perf_counter() - middle}
+            end = time.perf_counter()
+            return {"factors": middle - start, "topics": end - middle, "processor": time.process_time() - spent}
 
         def factors(self, path: Path) -> tuple[Any, Any]:
             return self.blocks.users.numpy(), self.blocks.items.numpy()
@@ -222,7 +231,7 @@ def measure(python: str, repeats: int, n_sweeps: int) -> None:
         folder = Path(name)
         bags = {"starts": counts.indptr, "words": counts.indices, "counts": counts.data}
         np.savez(folder / "start.npz", users=rows, items=columns, theta=theta, beta=beta, **bags)
-        threads = sorted({1, len(os.sched_getaffinity(0))})
+        threads = sorted(set(wanted or [1, len(os.sched_getaffinity(0))]))
         runners: dict[str, Any] = {f"cornac, {n} BLAS threads": Worker(python, folder, n) for n in threads}
         runners |= {f"textrec, {n} threads": Ours(n) for n in threads}
         seconds: dict[str, list[dict[str, float]]] = {}
@@ -249,7 +258,7 @@ def measure(python: str, repeats: int, n_sweeps: int) -> None:
 
 
 def _total(sweep: dict[str, float]) -> float:
-    return sum(sweep.values())
+    return sweep["factors"] + sweep["topics"]
 
 
 def _best(seconds: dict[str, list[dict[str, float]]], library: str) -> str:
@@ -265,17 +274,18 @@ def report(
             "factors": round(statistics.median(row["factors"] for row in rows), 2),
             "topics": round(statistics.median(row["topics"] for row in rows), 2),
             "sweep": round(statistics.median(map(_total, rows)), 2),
+            "processor": round(statistics.median(row["processor"] for row in rows), 2),
         }
         for name, rows in seconds.items()
     }
     ours, theirs = _best(seconds, "textrec"), _best(seconds, "cornac")
-    ratios = {part: round(table[theirs][part] / table[ours][part], 2) for part in ("factors", "sweep")}
+    ratios = {part: round(table[theirs][part] / table[ours][part], 2) for part in ("factors", "sweep", "processor")}
     goal = 0.995 * max(curves[theirs])
     reached = {name: _seconds_to(goal, curves[name], seconds[name]) for name in (ours, theirs)}
-    print(f"{'median seconds':<26}{'factors':>9}{'topics':>9}{'sweep':>9}")
+    print(f"{'median seconds':<26}{'factors':>9}{'topics':>9}{'sweep':>9}{'processor':>11}")
     for name, row in table.items():
         print(f"{name:<26}" + "".join(f"{value:9.2f}" for value in row.values()))
-    print(f"{theirs} / {ours}: factors {ratios['factors']}, sweep {ratios['sweep']}")
+    print(f"{theirs} / {ours}: " + ", ".join(f"{part} {ratio}" for part, ratio in ratios.items()))
     print(f"seconds to warm recall@50 {goal:.4f} (99.5 % of Cornac's best): {reached}")
     result = {
         "data": "citeulike-t, warm fold 0",
