@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs soak bench-baselines bench-embed bench-solver clean
+.PHONY: help demo test lint docs soak bench-baselines bench-embed bench-ctr bench-ctr-speed bench-solver clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -49,6 +49,14 @@ bench-baselines: $(INSTALLED) ## measure the baselines on the public data in $TE
 
 bench-embed: $(INSTALLED) ## measure the Embed models on the public data in $TEXTREC_DATA
 	$(BIN)/python benchmarks/tables.py embed
+
+bench-ctr: $(INSTALLED) ## measure CTR, CTR-MTL and more baselines on the public data in $TEXTREC_DATA
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tables.py ctr
+
+bench-ctr-speed: $(INSTALLED) ## time CTR against Cornac, which gets an environment of its own
+	test -d .venv-cornac || $(PYTHON) -m venv .venv-cornac
+	.venv-cornac/bin/pip install --quiet --disable-pip-version-check -r benchmarks/cornac-requirements.txt
+	$(BIN)/python benchmarks/ctr_speed.py --cornac .venv-cornac/bin/python
 
 bench-solver: $(INSTALLED) ## time the exact solves
 	$(BIN)/python benchmarks/solver.py

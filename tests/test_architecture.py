@@ -38,7 +38,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
     ),
-    "models": ("ngrams", "neural_config", "neural"),
+    "models": (
+        *("ngrams", "tfidf", "topics", "proportions", "factor_model", "alternation", "topic_reader"),
+        *("neural_config", "neural"),
+    ),
     "study": ("evaluation", "experiment", "report", "search_space", "search"),
     "roof": ("explain", "model_folder", "retrieval", "cluster"),
     "serve": (),

@@ -33,7 +33,7 @@ from textrec.learn.recommender import Recommender
 from textrec.registry import create
 from textrec.text import Documents, Vocabulary
 
-__all__ = ["FORMAT", "load", "save"]
+__all__ = ["FORMAT", "check_likes_may_go", "load", "save"]
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a higher one."""
@@ -52,7 +52,9 @@ def save(model: Recommender, path: str | Path, *, with_likes: bool = True) -> Pa
 
     Raises:
         ModelFolderError: the path holds something else, or writing failed (an older model stays as it was).
+        ArgumentError: `with_likes` is False and the model ranks by the likes themselves.
     """
+    check_likes_may_go(model, with_likes)
     target = Path(path).absolute()
     if target.exists() and not _is_ours(target) and (not target.is_dir() or any(target.iterdir())):
         raise ModelFolderError(f"{path}: exists and is not a model folder; choose another place for --out")
@@ -64,6 +66,19 @@ def save(model: Recommender, path: str | Path, *, with_likes: bool = True) -> Pa
             f"{path}: the model could not be written ({error.strerror or error}); what was there before is unchanged"
         ) from error
     return target
+
+
+def check_likes_may_go(model: Recommender, with_likes: bool) -> None:
+    """Refuse to leave the likes out of a model whose users are their likes.
+
+    Raises:
+        ArgumentError: such a model, and `with_likes` is False.
+    """
+    if model.ranks_by_likes and not with_likes:
+        raise ArgumentError(
+            f"the model {model.name!r} ranks by the likes themselves, so it cannot be saved without them; "
+            "save it with likes, or train als or tfidf instead"
+        )
 
 
 def load(path: str | Path, *, device: str = "auto") -> Recommender:

@@ -92,10 +92,11 @@ def train(
     check_place(out)
     config = configuration(ctx, model, config_file)
     from textrec.learn.model import Checkpoint
-    from textrec.model_folder import save
+    from textrec.model_folder import check_likes_may_go, save
     from textrec.registry import create
 
     recommender = create(model, config, seed=seed, device=device)
+    check_likes_may_go(recommender, not without_likes)
     how = _validation(recommender, validate)
     with spinner("reading"):
         dataset = read_data(data, likes, items, min_rating, strict, encoding, quiet=True)

@@ -72,6 +72,7 @@ class Model(ABC):
     capabilities: ClassVar[frozenset[Capability]]
     config_type: ClassVar[type[Config]] = Config
     stops_early: ClassVar[bool] = False  # whether `fit` makes use of `validation`
+    ranks_by_likes: ClassVar[bool] = False  # whether a user is the likes themselves: a folder cannot leave them out
 
     data: Dataset  # what the model was trained on: its users, catalogue and likes
     vocabulary: Vocabulary | None = None  # the words it knows
