@@ -38,7 +38,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("encoders", "losses", "exact", "training"),
     ),
     "models": ("ngrams",),
-    "study": ("evaluation", "experiment", "report", "search"),
+    "study": (
+        *("evaluation", "grid", "breakdown", "store", "runner", "workers", "adoption", "verification", "experiment"),
+        *("paper", "results", "figures", "document", "sections", "report", "search"),
+    ),
     "roof": ("explain", "model_folder", "retrieval", "cluster"),
     "serve": (),
     "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train"),
