@@ -44,7 +44,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "roof": ("explain", "model_folder", "retrieval", "cluster"),
     "serve": (),
-    "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train"),
+    "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train", "watching"),
 }
 FOLDERS = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 

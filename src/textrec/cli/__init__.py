@@ -14,9 +14,11 @@ from textrec.cli.data import fetch, info
 from textrec.cli.demo import demo
 from textrec.cli.encode import encode
 from textrec.cli.evaluate import evaluate
+from textrec.cli.experiment import experiment
 from textrec.cli.flags import ConfigCommand
 from textrec.cli.models import models
 from textrec.cli.recommend import recommend
+from textrec.cli.report import report
 from textrec.cli.running import run
 from textrec.cli.similar import similar
 from textrec.cli.split import split
@@ -130,3 +132,11 @@ _add(
     "textrec evaluate my-data/ --model embed --split folds.json --folds 0,1 --json out.json",
     takes_config=True,
 )
+_add(
+    experiment,
+    STUDY,
+    "textrec experiment smoke --out runs/smoke",
+    "textrec experiment my.toml --out runs/mine --workers 2",
+    "textrec experiment --verify runs/mine",
+)
+_add(report, STUDY, "textrec report runs/smoke --out report/")

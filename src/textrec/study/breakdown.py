@@ -104,10 +104,10 @@ def _grouped(
 
 
 def _span(lows: Sequence[int], number: int) -> str:
-    """`10–19`, and `100 or more` at the end."""
+    """`10–19`, and `≥ 100` at the end."""
     low = lows[number]
     if number + 1 == len(lows):
-        return f"{low} or more"
+        return f"≥ {low}"
     high = lows[number + 1] - 1
     return str(low) if low == high else f"{low}–{high}"
 

@@ -62,7 +62,7 @@ def experiment(
         keep_top: keep the top lists.
         adopted: a folder with results to take over (`adoption.adopt`).
         device: as `registry.create`.
-        tell: told of what happens; first `{"event": "plan", "total": …, "found": …, "left_out": […]}`.
+        tell: told of what happens; first `{"event": "plan", "total": …, "found": …, "todo": [name, …]}`.
 
     Raises:
         DataError: data that cannot be read, or a folder that is no run.
@@ -80,7 +80,8 @@ def experiment(
         outcome.adopted = adopt(cells, run, adopted)
     todo = [cell for cell in cells if not run.is_done(cell)]
     outcome.total, outcome.found = len(cells), len(cells) - len(todo)
-    say({"event": "plan", "total": outcome.total, "found": outcome.found, "left_out": outcome.left_out})
+    names = [cell.name for cell in todo]
+    say({"event": "plan", "total": outcome.total, "found": outcome.found, "todo": names})
     if workers == 1 or (workers is None and cores() == 1):
         for cell in todo:
             runner.run(cell, say)
