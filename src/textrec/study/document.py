@@ -47,13 +47,13 @@ Block = Heading | Paragraph | Table | Figure
 
 STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #111; background: #fff; max-width: 72rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #111; background: #fff; max-width: 80rem; margin: 2rem auto;
   padding: 0 1rem; }
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #999; } h3 { margin-top: 1.8rem; }
 p { max-width: 60rem; } code { font-size: 0.9em; background: #f2f2f2; padding: 0 0.2em; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+th, td { padding: 0.25rem 0.5rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
 th { border-bottom: 2px solid #555; } .left { text-align: left; } tbody tr:hover { background: #f6f6f6; }
 figure { margin: 1.5rem 0; } figcaption { font-size: 0.9rem; color: #333; max-width: 60rem; }
 svg { max-width: 100%; height: auto; }
@@ -105,7 +105,8 @@ def _markdown(block: Block) -> str:
 def _html(block: Block, number: int) -> str:
     match block:
         case Heading(text, level):
-            return f'<h{level} id="{_anchor(text)}">{_inline(text)}</h{level}>'
+            place = f' id="{_anchor(text)}"' if level == 2 else ""  # lower headings stand in several sections
+            return f"<h{level}{place}>{_inline(text)}</h{level}>"
         case Paragraph(text):
             return f"<p>{_inline(text)}</p>"
         case Table(columns, rows, left):
