@@ -41,7 +41,7 @@ def test_a_changed_result_changes_the_table(
     }  # fmt: skip
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     monkeypatch.setattr(tables, "RUNS", tmp_path / "runs")
-    readme = "before\n<!-- results: benchmarks/tables.py readme -->\nold\n<!-- end of results -->\nafter\n"
+    readme = "before\n<!-- results: benchmarks/tables.py readme -->\nstale\n<!-- end of results -->\nafter\n"
     texts = []
     for value in (0.4, 0.41):
         figures["recall@50"] = value
@@ -50,7 +50,7 @@ def test_a_changed_result_changes_the_table(
         texts.append(tables.readme_with_table(readme))
     assert "0.400 ± 0.400" in texts[0]
     assert "0.410 ± 0.410" in texts[1]
-    assert all("old" not in text and text.startswith("before\n") and text.endswith("\nafter\n") for text in texts)
+    assert all("stale" not in text and text.startswith("before\n") and text.endswith("\nafter\n") for text in texts)
 
 
 def test_runs_take_the_place_of_single_results(
