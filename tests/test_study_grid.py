@@ -7,7 +7,8 @@ import pytest
 
 from textrec.errors import ConfigError
 from textrec.registry import create
-from textrec.study.grid import Cell, Spec, load_spec, shipped_specs
+from textrec.study.cells import Cell
+from textrec.study.grid import Spec, load_spec, shipped_specs
 
 
 def written(folder: Path, text: str) -> Path:

@@ -16,10 +16,11 @@ from textrec.errors import DataError
 from textrec.protocol.metrics import paired_test
 from textrec.study import paper
 from textrec.study import report as report_module
+from textrec.study.cells import Cell
 from textrec.study.document import Figure, Heading, Paragraph, Table, as_html, as_markdown
 from textrec.study.experiment import experiment
 from textrec.study.figures import forest_drawing, group_drawing, png_of, svg_of
-from textrec.study.grid import Cell, Spec
+from textrec.study.grid import Spec
 from textrec.study.report import report
 from textrec.study.results import Panel, Row, compare, holm, load_results
 from textrec.study.sections import beside_the_paper, panel_tests

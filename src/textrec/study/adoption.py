@@ -15,7 +15,7 @@ import polars as pl
 
 from textrec.errors import ArgumentError
 from textrec.protocol.metrics import RECALL_AT
-from textrec.study.grid import Cell
+from textrec.study.cells import Cell
 from textrec.study.store import Record, Run
 
 __all__ = ["adopt"]
@@ -85,8 +85,7 @@ def _of_evaluations(source: Path) -> Iterator[tuple[Record, Take]]:
 
 def _cell_of(found: Record, fold: int) -> Record:
     same = ("data", "setting", "model", "seed", "config", "candidates", "transductive")
-    bare = Cell(data="", setting="", model="", fold=fold).to_dict()
-    return {**bare, **{name: found[name] for name in same}, "variant": None}
+    return {"fold": fold, **{name: found[name] for name in same}}  # all else by default
 
 
 def _splitter(path: Path, found: Record, row: dict[str, Any]) -> Take:

@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,6 +135,7 @@ def evaluate_fold(
     device: str = "auto",
     monitor: Monitor | None = None,
     top: int = LIST_LENGTH,
+    prepare: Callable[[Dataset], Dataset] = lambda train: train,
 ) -> tuple[dict[str, Any], FoldRanking]:
     """Fit and test a model on one fold.
 
@@ -146,6 +147,7 @@ def evaluate_fold(
         device: as `registry.create`.
         monitor: told of training progress.
         top: length of the top lists, at least 50.
+        prepare: changes what is trained on, after the validation part was held out of it.
 
     Returns:
         The figures of the fold (docs/json.md, `folds`), and the ranks and top lists they come from.
@@ -161,7 +163,8 @@ def evaluate_fold(
     if model_class(model).stops_early:
         how: Literal["cold", "warm"] = "warm" if fold.setting == "warm" else "cold"
         validation = hold_out(fold.train, how, seed=seed, fold=fold.number, transductive=fold.transductive)
-    recommender.fit(fold.train, validation=validation, monitor=monitor)
+        validation = replace(validation, train=prepare(validation.train))
+    recommender.fit(prepare(fold.train), validation=validation, monitor=monitor)
     score, _ = recommender.scorer(fold.candidates)
     ranking = rank_fold(fold, score, k=max(top, LIST_LENGTH))
     row: dict[str, Any] = {"fold": fold.number, **summary(fold, ranking), **_tag_row(recommender, fold)}

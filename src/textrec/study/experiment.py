@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from textrec.study.adoption import adopt
-from textrec.study.grid import Cell, Spec
+from textrec.study.cells import Cell
+from textrec.study.grid import Spec
 from textrec.study.runner import Runner, Tell, able
 from textrec.study.store import Run, write_atomically
 from textrec.study.workers import Plan, run_cells

@@ -31,67 +31,11 @@ from textrec.config import Config, bounded
 from textrec.errors import ConfigError, TextrecError
 from textrec.protocol.folds import Setting
 from textrec.registry import MODELS, create, model_class
+from textrec.study.cells import Cell
 
-__all__ = ["Block", "Cell", "Spec", "load_spec", "shipped_specs"]
+__all__ = ["Block", "Spec", "load_spec", "shipped_specs"]
 
 SHIPPED = resources.files("textrec.study") / "specs"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run: a model fitted and tested on one fold."""
-
-    data: str
-    setting: str
-    model: str
-    fold: int
-    seed: int = 0
-    variant: str = ""
-    config: Mapping[str, Any] = field(default_factory=dict)  # every field of the model's configuration
-    candidates: str = "eligible"
-    transductive: bool = False
-    n_folds: int = 5
-    cutoff: str | None = None
-    min_likes: int = 5
-    min_tag_items: int = 10
-
-    @property
-    def data_name(self) -> str:
-        """The last part of `data`, which may be a path."""
-        return Path(self.data).name or self.data
-
-    @property
-    def split_name(self) -> str:
-        """Names the split: equal for the cells that share folds."""
-        pool = "all" if self.candidates == "all" else ""
-        return _joined(self.data_name, self.setting, pool, f"seed{self.seed}")
-
-    @property
-    def row_name(self) -> str:
-        """Names the row of a table: equal for the folds and seeds of one."""
-        pool = "all" if self.candidates == "all" else ""
-        reading = "transductive" if self.transductive else ""
-        return _joined(self.data_name, self.setting, pool, self.model, self.variant, reading)
-
-    @property
-    def name(self) -> str:
-        """Names the cell and its files."""
-        return f"{self.row_name}_seed{self.seed}_fold{self.fold}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Names and values, ready for JSON."""
-        return {**vars(self), "config": dict(self.config)}
-
-    def same_as(self, stored: Mapping[str, Any]) -> bool:
-        """Whether a stored cell ran the same; `variant` is a name and does not count.
-
-        A configuration field that the stored cell does not have yet had its default.
-        """
-        mine, theirs = self.to_dict() | {"variant": None}, {**stored, "variant": None}
-        config, stored_config = mine.pop("config"), dict(theirs.pop("config", {}))
-        for part in (mine, theirs):
-            part["data"] = Path(str(part.get("data"))).name  # a path may be written in several ways
-        return mine == theirs and config == {**_defaults(self.model), **stored_config}
 
 
 @dataclass(frozen=True)
@@ -124,6 +68,9 @@ class Block(Config):
 
     transductive: bool = False
     """Let training read the text of cold items."""
+
+    tag_words: bool = False
+    """Give training the tags of an item as words of its text (the paper's §2.4 argues against it)."""
 
     cutoff: str | None = None
     """Date of the time setting."""
@@ -163,6 +110,7 @@ class Block(Config):
                     config=create(model, self.config).config.to_dict(),
                     candidates=self.candidates if setting == "cold" else "eligible",
                     transductive=self.transductive and setting != "warm",
+                    tag_words=self.tag_words,
                     n_folds=self.n_folds,
                     cutoff=self.cutoff if setting == "time" else None,
                     min_likes=min_likes,
@@ -270,12 +218,3 @@ def _settings() -> set[str]:
 
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _joined(*parts: str) -> str:
-    return "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in parts if part)
-
-
-def _defaults(model: str) -> dict[str, Any]:
-    config: Config = create(model).config
-    return config.to_dict()

@@ -16,7 +16,7 @@ import polars as pl
 
 from textrec.protocol.metrics import paired_test
 from textrec.registry import MODELS, model_class
-from textrec.study.grid import Cell
+from textrec.study.cells import Cell
 from textrec.study.store import Record, Run
 
 __all__ = ["Comparison", "Panel", "Results", "Row", "compare", "holm", "load_results"]
@@ -42,8 +42,7 @@ class Row:
     def label(self) -> str:
         """What to call it: `embed-mtl (tagger)`."""
         cell = self.cells[0]
-        more = ", ".join(part for part in (cell.variant, "transductive" if cell.transductive else "") if part)
-        return f"{cell.model} ({more})" if more else cell.model
+        return f"{cell.model} ({', '.join(cell.notes)})" if cell.notes else cell.model
 
     @cached_property
     def folds(self) -> frozenset[tuple[int, int]]:

@@ -19,9 +19,10 @@ from textrec.protocol.metrics import FoldRanking
 from textrec.protocol.splits import Split, split
 from textrec.registry import create, model_class
 from textrec.study.breakdown import curves, edges_of, groups
+from textrec.study.cells import Cell
 from textrec.study.evaluation import evaluate_fold, user_frame
-from textrec.study.grid import Cell
 from textrec.study.store import Run, provenance
+from textrec.study.tag_words import with_tag_words
 
 __all__ = ["TOP_LENGTH", "Runner", "Tell", "able"]
 
@@ -94,6 +95,7 @@ class Runner:
             device=self._device,
             monitor=lambda event: _pass_on(event, cell, tell),
             top=TOP_LENGTH if self._keep_top else 0,
+            **({"prepare": with_tag_words} if cell.tag_words else {}),
         )
         if self._keep_top:
             self._run.write_tops(cell, _top_frame(fold, ranking))

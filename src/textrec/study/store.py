@@ -23,8 +23,9 @@ from typing import Any
 import polars as pl
 
 from textrec.errors import DataError, Problem
+from textrec.study.cells import Cell
 from textrec.study.evaluation import machine, versions
-from textrec.study.grid import Cell, Spec
+from textrec.study.grid import Spec
 
 __all__ = ["FORMAT", "Record", "Run", "commit", "provenance", "write_atomically"]
 

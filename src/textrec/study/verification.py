@@ -13,7 +13,7 @@ import polars as pl
 from textrec.errors import DataError, Problem
 from textrec.protocol.folds import Fold
 from textrec.protocol.metrics import RECALL_AT
-from textrec.study.grid import Cell
+from textrec.study.cells import Cell
 from textrec.study.runner import TOP_LENGTH, Runner
 from textrec.study.store import Record, Run
 

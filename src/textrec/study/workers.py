@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from textrec.study.grid import Cell
+from textrec.study.cells import Cell
 from textrec.study.runner import Runner, Tell
 from textrec.study.store import Run, provenance
 
