@@ -17,7 +17,7 @@ from textrec.model_folder import load, save
 from textrec.registry import MODELS, create, model_class, models_with
 from textrec.text import Documents
 
-FAST = {"epochs": 2, "factors": 16, "min_count": 1}
+FAST = {"epochs": 2, "factors": 16, "embedding_dim": 12, "hidden_dim": 10, "min_count": 1}
 TEXT = "Graph networks for protein folding. We study proteins, not markets."
 
 

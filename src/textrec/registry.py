@@ -19,8 +19,10 @@ __all__ = ["MODELS", "create", "model_class", "models_with"]
 MODELS: dict[str, str] = {
     "popularity": "textrec.models.baselines:Popularity",
     "tfidf": "textrec.models.baselines:TfidfProfile",
-    "embed": "textrec.models.neural:EmbedModel",
-    "embed-mtl": "textrec.models.neural:EmbedMtlModel",
+    "embed": "textrec.models.embed:EmbedModel",
+    "embed-mtl": "textrec.models.embed:EmbedMtlModel",
+    "gru": "textrec.models.gru:GruModel",
+    "gru-mtl": "textrec.models.gru:GruMtlModel",
 }
 """Model name → `module:class`."""
 

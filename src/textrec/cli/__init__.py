@@ -17,9 +17,11 @@ from textrec.cli.evaluate import evaluate
 from textrec.cli.experiment import experiment
 from textrec.cli.flags import ConfigCommand
 from textrec.cli.models import models
+from textrec.cli.pretrain import pretrain
 from textrec.cli.recommend import recommend
 from textrec.cli.report import report
 from textrec.cli.running import run
+from textrec.cli.search import search
 from textrec.cli.similar import similar
 from textrec.cli.split import split
 from textrec.cli.tags import tags
@@ -105,6 +107,12 @@ _add(
     "textrec train citeulike-a --out model/ --model embed --learning-rate 0.01 --threads 2",
     takes_config=True,
 )
+_add(
+    pretrain,
+    START,
+    "textrec pretrain abstracts.txt.xz --out vectors/ --threads 2",
+    "textrec pretrain --data my-data/ --out vectors/ --min-count 3 --word protein --word graph",
+)
 _add(demo, START, "textrec demo")
 _add(
     recommend,
@@ -140,3 +148,10 @@ _add(
     "textrec experiment --verify runs/mine",
 )
 _add(report, STUDY, "textrec report runs/smoke --out report/")
+_add(
+    search,
+    STUDY,
+    "textrec search my-data/ --model embed-mtl --trials 30 --out best.toml",
+    "textrec search my-data/ --model embed --ridge-users 1 --storage sqlite:///other.db",
+    takes_config=True,
+)
