@@ -40,7 +40,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "models": ("ngrams", "neural_config", "neural"),
     "study": (
-        *("evaluation", "cells", "grid", "breakdown", "tag_words", "store", "runner", "workers"),
+        *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),
         *("adoption", "verification", "experiment"),
         *("paper", "results", "figures", "document", "sections", "report"),
         *("search_space", "search"),

@@ -28,6 +28,7 @@ class Cell:
     candidates: str = "eligible"
     transductive: bool = False
     tag_words: bool = False
+    shuffle_words: bool = False
     n_folds: int = 5
     cutoff: str | None = None
     min_likes: int = 5
@@ -53,7 +54,7 @@ class Cell:
     @property
     def notes(self) -> list[str]:
         """What tells the cell from the plain one of its model."""
-        marks = {"transductive": self.transductive, "tag-words": self.tag_words}
+        marks = {"transductive": self.transductive, "tag-words": self.tag_words, "shuffled": self.shuffle_words}
         return [self.variant] * bool(self.variant) + [name for name, holds in marks.items() if holds]
 
     @property
@@ -74,8 +75,16 @@ class Cell:
         mine, theirs = self.to_dict() | {"variant": None}, {**bare, **stored, "variant": None}
         config, stored_config = mine.pop("config"), dict(theirs.pop("config", {}))
         for part in (mine, theirs):
-            part["data"] = Path(str(part.get("data"))).name  # a path may be written in several ways
-        return mine == theirs and config == {**_defaults(self.model), **stored_config}
+            part["data"] = _last(part["data"])
+        stored_config = {**_defaults(self.model), **stored_config}
+        return mine == theirs and {name: _last(value) for name, value in config.items()} == {
+            name: _last(value) for name, value in stored_config.items()
+        }
+
+
+def _last(value: Any) -> Any:
+    """The last part of a path, which can be written in several ways; anything else as it is."""
+    return Path(value).name if isinstance(value, str) else value
 
 
 def _joined(*parts: str) -> str:

@@ -72,6 +72,9 @@ class Block(Config):
     tag_words: bool = False
     """Give training the tags of an item as words of its text (the paper's §2.4 argues against it)."""
 
+    shuffle_words: bool = False
+    """Put the words of every text in random order, to see what a model reads from order."""
+
     cutoff: str | None = None
     """Date of the time setting."""
 
@@ -111,6 +114,7 @@ class Block(Config):
                     candidates=self.candidates if setting == "cold" else "eligible",
                     transductive=self.transductive and setting != "warm",
                     tag_words=self.tag_words,
+                    shuffle_words=self.shuffle_words,
                     n_folds=self.n_folds,
                     cutoff=self.cutoff if setting == "time" else None,
                     min_likes=min_likes,

@@ -22,7 +22,7 @@ from textrec.study.breakdown import curves, edges_of, groups
 from textrec.study.cells import Cell
 from textrec.study.evaluation import evaluate_fold, user_frame
 from textrec.study.store import Run, provenance
-from textrec.study.tag_words import with_tag_words
+from textrec.study.text_changes import with_shuffled_words, with_tag_words
 
 __all__ = ["TOP_LENGTH", "Runner", "Tell", "able"]
 
@@ -62,9 +62,11 @@ class Runner:
 
     def data(self, cell: Cell) -> Dataset:
         """The filtered data of a cell."""
-        key = f"{cell.data}|{cell.min_likes}|{cell.min_tag_items}"
+        shuffled = f"|{cell.seed}" if cell.shuffle_words else ""
+        key = f"{cell.data}|{cell.min_likes}|{cell.min_tag_items}{shuffled}"
         if key not in self._data:
             kept = read(cell.data).filtered(min_likes=cell.min_likes, min_tag_items=cell.min_tag_items)
+            kept = with_shuffled_words(kept, cell.seed) if cell.shuffle_words else kept
             self._data, self._splits = {key: kept}, {}
         return self._data[key]
 

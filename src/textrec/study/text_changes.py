@@ -1,7 +1,4 @@
-"""Tags as words of the text: the alternative to multi-task learning that the paper argues against (§2.4).
-
-A new item has no tags yet, so only training items get them. For ablations.
-"""
+"""Changed texts, for ablations: tags as words (paper §2.4), words in random order (§3.2)."""
 
 from __future__ import annotations
 
@@ -12,16 +9,32 @@ import numpy as np
 from textrec.dataset import Dataset, Items
 from textrec.text import Documents
 
-__all__ = ["with_tag_words"]
+__all__ = ["with_shuffled_words", "with_tag_words"]
 
 
 def with_tag_words(data: Dataset) -> Dataset:
     """The same data with each visible tag as one more word, `tag:NAME`, at the head of its item's text.
 
+    The paper argues against it: new items have no tags yet. So only training items get them.
+
     Shapes: `I` items, `T` tags on items, `N` tokens.
     """
     items = data.items
     return dataclasses.replace(data, items=dataclasses.replace(items, documents=_joined(items)))
+
+
+def with_shuffled_words(data: Dataset, seed: int) -> Dataset:
+    """The same data with the words of each text in random order; what a model then loses, it had read from order.
+
+    Bags of words stay as they are.
+    """
+    documents = data.items.documents
+    if not documents.ordered:
+        return data
+    rows = np.repeat(np.arange(len(documents)), np.diff(documents.starts))
+    order = np.lexsort((np.random.default_rng(seed).random(len(rows)), rows))
+    shuffled = dataclasses.replace(documents, ids=documents.ids[order])
+    return dataclasses.replace(data, items=dataclasses.replace(data.items, documents=shuffled))
 
 
 def _joined(items: Items) -> Documents:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from textrec.dataset import Items, binary_csr
 from textrec.protocol.splits import split
 from textrec.registry import create
 from textrec.study.evaluation import evaluate_fold
-from textrec.study.tag_words import with_tag_words
+from textrec.study.text_changes import with_shuffled_words, with_tag_words
 from textrec.text import Documents
 
 
@@ -57,3 +59,16 @@ def test_validation_items_show_no_tags() -> None:
     assert len(seen) == 2
     assert seen[0] < seen[1] == fold.train.n_items  # the validation part first, without its held-out items
     assert np.diff(fold.train.items.documents.starts).sum() == len(fold.train.items.documents.ids)
+
+
+def test_shuffled_texts_have_the_same_words_in_another_order() -> None:
+    data = sample()
+    found = with_shuffled_words(data, 3)
+    before, after = data.items.documents, found.items.documents
+    assert (before.matrix() != after.matrix()).nnz == 0
+    assert not np.array_equal(before.ids, after.ids)
+    assert np.array_equal(after.ids, with_shuffled_words(data, 3).items.documents.ids)
+    assert not np.array_equal(after.ids, with_shuffled_words(data, 4).items.documents.ids)
+    bag = Documents.from_bags(before.words, before.matrix())
+    bags = dataclasses.replace(data, items=dataclasses.replace(data.items, documents=bag))
+    assert with_shuffled_words(bags, 3) is bags
