@@ -102,7 +102,9 @@ def forest_drawing(rows: Sequence[tuple[str, float, float | None, float | None]]
         if theirs:
             axis.plot(*zip(*theirs, strict=True), "D", mfc="none", mec="#000000", label="the paper")
         axis.set_yticks(heights, [row[0] for row in rows])
-        axis.set(xlabel=xlabel, ylim=(-0.7, len(rows) - 0.3), xlim=(0, None))
+        axis.margins(x=0.08)  # the furthest mark stays whole
+        axis.set(xlabel=xlabel, ylim=(-0.7, len(rows) - 0.3))
+        axis.set_xlim(0, None)
         axis.grid(axis="y", visible=False)
         _finish(drawing, [axis], title, "outside lower center")
     return drawing

@@ -37,26 +37,31 @@ def beside_the_paper(results: Results) -> Iterator[Block]:
     """Table 1 with the paper's figures and the differences."""
     panels = {(panel.data, panel.setting): panel for panel in results.panels if panel.candidates == "eligible"}
     names = [data for data in dict.fromkeys(panel.data for panel in results.panels) if printed(data, "cold", "embed")]
-    if not names:
-        return
-    yield Heading("Table 1, beside the paper")
-    for data in names:
+    blocks = [block for data in names for block in _table_1(data, panels)]
+    if blocks:
+        yield Heading("Table 1, beside the paper")
+        yield from blocks
+
+
+def _table_1(data: str, panels: dict[tuple[str, str], Panel]) -> Iterator[Block]:
+    """The table of one data set; nothing when none of the paper's models was run on it."""
+    found = {setting: _plain(panels.get((data, setting))) for setting in ("warm", "cold")}
+    columns = ["model"]
+    for what in ("warm", "cold", "tags"):
+        columns += [what, "paper", "Δ"]
+    lines = []
+    for model in TABLE_1["citeulike-a"]["cold"]:
+        line = [model]
+        for column in ("warm", "cold", "tags"):
+            row = found["warm" if column == "warm" else "cold"].get(model)
+            metric = "tag_recall@50" if column == "tags" else "recall@50"
+            line += _beside(row, metric, printed(data, column, model))
+        if any(cell != "–" for cell in line[1::3]):
+            lines.append(line)
+    if lines:
         yield Heading(data, 3)
         note = remark(data)
         yield Paragraph(f"Recall@50 in percent{f' ({note})' if note else ''}; Δ = ours − the paper's.")
-        columns = ["model"]
-        for what in ("warm", "cold", "tags"):
-            columns += [what, "paper", "Δ"]
-        found = {setting: _plain(panels.get((data, setting))) for setting in ("warm", "cold")}
-        lines = []
-        for model in TABLE_1["citeulike-a"]["cold"]:
-            line = [model]
-            for column in ("warm", "cold", "tags"):
-                row = found["warm" if column == "warm" else "cold"].get(model)
-                metric = "tag_recall@50" if column == "tags" else "recall@50"
-                line += _beside(row, metric, printed(data, column, model))
-            if any(cell != "–" for cell in line[1::3]):
-                lines.append(line)
         yield Table(columns, lines)
         yield from _claims(data, found)
 
