@@ -3,8 +3,8 @@
     python benchmarks/workers.py [ROUNDS]
 
 Rounds alternate the two, so that other work on the machine falls on both. Data are read from $TEXTREC_DATA (default
-../shared/data). The time of a round is that of its cells, from the first start to the last end, without the start of the
-processes. Writes results/workers.json.
+../shared/data). The time of a round is that of its cells, from the first start to the last end, without the start of
+the processes. Writes results/workers.json.
 """
 
 from __future__ import annotations

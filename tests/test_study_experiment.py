@@ -139,6 +139,18 @@ def test_folders_that_are_no_run(tmp_path: Path) -> None:
         Run(folder).manifest()
 
 
+def test_what_a_killed_session_was_writing_is_swept_away(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.open(QUICK)
+    old, young = tmp_path / "cells" / ".old.json.x1", tmp_path / "cells" / ".young.json.x2"
+    for path in (old, young):
+        path.write_text("half", encoding="utf-8")
+    os.utime(old, (0, 0))
+    run.open(QUICK)
+    assert not old.exists()
+    assert young.exists()
+
+
 def test_a_damaged_result_file_is_named(tmp_path: Path) -> None:
     spec = spec_of({"models": ["tfidf"]}, folds=[0])
     experiment(spec, tmp_path, workers=1)

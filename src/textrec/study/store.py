@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ from textrec.study.grid import Spec
 __all__ = ["FORMAT", "Record", "Run", "commit", "provenance", "write_atomically"]
 
 FORMAT = 1
+STALE_SECONDS = 600
 Record = dict[str, Any]
 """What the JSON file of a cell holds."""
 
@@ -56,6 +58,7 @@ class Run:
             raise DataError(Problem(said, str(self.folder)))
         for name in ("cells", "folds"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._sweep()
         sessions = self.manifest()["sessions"] if self.manifest_path.is_file() else []
         session = {"started": datetime.now(UTC).isoformat(timespec="seconds"), **provenance()}
         manifest = {
@@ -68,6 +71,13 @@ class Run:
             "sessions": [*sessions, session],
         }
         self._write_json(self.manifest_path, manifest)
+
+    def _sweep(self) -> None:
+        """Remove what killed sessions were writing; young files may be those of a session that still runs."""
+        old = time.time() - STALE_SECONDS
+        for path in self.folder.rglob(".*"):
+            if path.is_file() and path.stat().st_mtime < old:
+                path.unlink(missing_ok=True)
 
     def manifest(self) -> Record:
         """How the run was made.
