@@ -42,7 +42,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "study": (
         *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),
         *("adoption", "verification", "experiment"),
-        *("paper", "results", "figures", "document", "sections", "report"),
+        *("paper", "results", "figures", "document", "sections", "paper_tables", "report"),
         *("search_space", "search"),
     ),
     "roof": ("explain", "model_folder", "retrieval", "cluster"),

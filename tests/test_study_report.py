@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 
 from textrec.errors import DataError
 from textrec.protocol.metrics import paired_test
-from textrec.study import paper
+from textrec.study import paper, paper_tables
 from textrec.study import report as report_module
 from textrec.study.cells import Cell
 from textrec.study.document import Figure, Heading, Paragraph, Table, as_html, as_markdown
 from textrec.study.experiment import experiment
 from textrec.study.figures import forest_drawing, group_drawing, png_of, svg_of
 from textrec.study.grid import Spec
+from textrec.study.paper_tables import beside_the_paper, top_of_the_list
 from textrec.study.report import report
 from textrec.study.results import Panel, Row, compare, holm, load_results
-from textrec.study.sections import beside_the_paper, panel_tests
+from textrec.study.sections import panel_tests
 from textrec.study.store import Run
 
 TINY = {"factors": 8, "epochs": 3, "learning_rate": 0.05, "min_count": 1}
@@ -144,6 +145,19 @@ def test_the_paper_is_set_beside_ours(run: Path) -> None:
     gains = {row[0]: row[1:] for row in tables[1].rows}
     assert gains["cold: embed-mtl over embed"][1] == "+8.3 %"
     assert list(beside_the_paper(results)) == []  # the paper knows nothing of the sample
+
+
+def test_the_top_of_the_list_compares_the_papers_pair(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = load_results(run)
+    assert list(top_of_the_list(results)) == []  # neither gru-mtl nor ctr-mtl
+    monkeypatch.setattr(paper_tables, "HIT_RATE", {"tfidf": 0.098, "embed": 0.077})
+    (table,) = [block for block in top_of_the_list(results) if isinstance(block, Table)]
+    assert [row[0] for row in table.rows] == ["sample, cold", "sample, warm"]
+    rows = {row.model: row for row in results.panels[0].rows}
+    assert table.rows[0][1:3] == [f"{rows[name].mean('hr@10') or 0:.4f}" for name in ("tfidf", "embed")]
+    test = compare(rows["tfidf"], rows["embed"], "hr@10")
+    assert test is not None
+    assert table.rows[0][3] == f"{test.difference:+.4f}"
 
 
 def test_the_printed_figures_are_those_of_table_1() -> None:

@@ -17,10 +17,10 @@ from textrec.study.figures import (
     svg_of,
 )
 from textrec.study.paper import printed
+from textrec.study.paper_tables import beside_the_paper, top_of_the_list
 from textrec.study.results import Comparison, Panel, Results, Row, load_results
 from textrec.study.sections import (
     NAMES,
-    beside_the_paper,
     cost,
     made_how,
     measured,
@@ -88,6 +88,7 @@ def _composed(results: Results, with_cost: bool) -> tuple[list[Block], dict[str,
     for panel in results.panels:
         blocks += measured(panel, *panel_tests(panel, results.baselines))
         blocks += [figure(*parts) for parts in _panel_figures(panel)]
+    blocks += top_of_the_list(results)
     blocks += tag_prediction(results)
     benefit, differences = multi_task(results)
     blocks += benefit

@@ -6,10 +6,22 @@ from collections.abc import Iterator, Sequence
 
 from textrec.registry import create
 from textrec.study.document import Block, Heading, Paragraph, Table
-from textrec.study.paper import HIT_RATE, TABLE_1, printed, remark
+from textrec.study.paper import printed
 from textrec.study.results import Comparison, Panel, Results, Row, compare, holm
 
-__all__ = ["beside_the_paper", "cost", "made_how", "measured", "multi_task", "opening", "panel_tests", "tag_prediction"]
+__all__ = [
+    "MTL",
+    "NAMES",
+    "cost",
+    "made_how",
+    "measured",
+    "multi_task",
+    "opening",
+    "p_text",
+    "panel_tests",
+    "plain_rows",
+    "tag_prediction",
+]
 
 SHOWN = ("recall@10", "recall@50", "ndcg@50", "hr@10", "mrr", "coverage@50")
 NAMES = {"recall@10": "Recall@10", "recall@50": "Recall@50", "ndcg@50": "NDCG@50", "hr@10": "HR@10", "mrr": "MRR"}
@@ -31,65 +43,6 @@ def opening(results: Results) -> Iterator[Block]:
         "has. Means are over folds, ± the sample standard deviation over folds. Cold Recall above warm Recall comes "
         "from the smaller pool, not from an easier task: compare rows within a table only."
     )
-
-
-def beside_the_paper(results: Results) -> Iterator[Block]:
-    """Table 1 with the paper's figures and the differences."""
-    panels = {(panel.data, panel.setting): panel for panel in results.panels if panel.candidates == "eligible"}
-    names = [data for data in dict.fromkeys(panel.data for panel in results.panels) if printed(data, "cold", "embed")]
-    blocks = [block for data in names for block in _table_1(data, panels)]
-    if blocks:
-        yield Heading("Table 1, beside the paper")
-        yield from blocks
-
-
-def _table_1(data: str, panels: dict[tuple[str, str], Panel]) -> Iterator[Block]:
-    """The table of one data set; nothing when none of the paper's models was run on it."""
-    found = {setting: _plain(panels.get((data, setting))) for setting in ("warm", "cold")}
-    columns = ["model"]
-    for what in ("warm", "cold", "tags"):
-        columns += [what, "paper", "Δ"]
-    lines = []
-    for model in TABLE_1["citeulike-a"]["cold"]:
-        line = [model]
-        for column in ("warm", "cold", "tags"):
-            row = found["warm" if column == "warm" else "cold"].get(model)
-            metric = "tag_recall@50" if column == "tags" else "recall@50"
-            line += _beside(row, metric, printed(data, column, model))
-        if any(cell != "–" for cell in line[1::3]):
-            lines.append(line)
-    if lines:
-        yield Heading(data, 3)
-        note = remark(data)
-        yield Paragraph(f"Recall@50 in percent{f' ({note})' if note else ''}; Δ = ours − the paper's.")
-        yield Table(columns, lines)
-        yield from _claims(data, found)
-
-
-def _claims(data: str, found: dict[str, dict[str, Row]]) -> Iterator[Block]:
-    """The relative gains that the paper's text names, from its table and from ours."""
-    lines = []
-    for setting, rows in found.items():
-        ours = {model: row.mean("recall@50") or 0.0 for model, row in rows.items()}
-        theirs = {model: value for model in ours if (value := printed(data, setting, model)) is not None}
-        for better, worse in (("gru", ("ctr", "embed")), ("gru-mtl", ("ctr", "ctr-mtl", "embed", "embed-mtl"))):
-            if better in theirs and all(model in theirs for model in worse):
-                gains = [100 * (f[better] / max(f[model] for model in worse) - 1) for f in (ours, theirs)]
-                named = f"{better} over the best of {', '.join(worse)}"
-                lines.append([f"{setting}: {named}", f"{gains[0]:+.1f} %", f"{gains[1]:+.1f} %"])
-        for model in ours:
-            if model + MTL in theirs and model in theirs:
-                gains = [100 * (f[model + MTL] / f[model] - 1) for f in (ours, theirs)]
-                lines.append([f"{setting}: {model}{MTL} over {model}", f"{gains[0]:+.1f} %", f"{gains[1]:+.1f} %"])
-    if lines:
-        yield Table(["relative gain in Recall@50", "ours", "the paper's"], lines)
-    warm = found["warm"]
-    hits = [
-        [model, f"{warm[model].mean('hr@10'):.3f}", f"{HIT_RATE[model]:.3f}"] for model in HIT_RATE if model in warm
-    ]
-    if hits:
-        yield Paragraph("The top of the list, warm: HR@10 = Σ 1/rank over hits in the top 10 (§4.2 names no data set).")
-        yield Table(["model", "HR@10", "the paper's"], hits)
 
 
 def panel_tests(panel: Panel, baselines: Sequence[str]) -> tuple[Row | None, dict[str, tuple[Comparison, float]]]:
@@ -126,7 +79,7 @@ def measured(panel: Panel, best: Row | None, tests: dict[str, tuple[Comparison, 
             line += ["baseline", "", ""]
         elif row.label in tests:
             test, p = tests[row.label]
-            line += [f"{test.difference:+.4f}", f"{test.low:+.4f} … {test.high:+.4f}", _p(p)]
+            line += [f"{test.difference:+.4f}", f"{test.low:+.4f} … {test.high:+.4f}", p_text(p)]
         else:
             line += ["–", "–", "–"]
         lines.append(line)
@@ -152,7 +105,7 @@ def multi_task(results: Results) -> tuple[list[Block], list[tuple[str, Compariso
     """Every `x-mtl` against `x`: the blocks, and the differences with their labels."""
     pairs, found = [], []
     for panel in results.panels:
-        rows = _plain(panel)
+        rows = plain_rows(panel)
         for model, row in rows.items():
             if model + MTL in rows and (test := compare(rows[model + MTL], row, panel.headline)) is not None:
                 pairs.append((panel, model, row, rows[model + MTL]))
@@ -162,7 +115,7 @@ def multi_task(results: Results) -> tuple[list[Block], list[tuple[str, Compariso
     lines = []
     for (panel, model, single, both), test, p in zip(pairs, found, holm([test.p for test in found]), strict=True):
         low, high = _extremes(single, both, panel.headline)
-        figures = [f"{test.difference:+.4f}", f"{test.low:+.4f} … {test.high:+.4f}", _p(p), low, high]
+        figures = [f"{test.difference:+.4f}", f"{test.low:+.4f} … {test.high:+.4f}", p_text(p), low, high]
         lines.append([panel.title, f"{model}{MTL} − {model}", NAMES[panel.headline], *figures])
     blocks: list[Block] = [
         Heading("Who benefits from multi-task learning"),
@@ -219,19 +172,9 @@ def made_how(results: Results, *, sessions: bool) -> Iterator[Block]:
         yield Paragraph(f"Commits (+: changed since): {', '.join(f'`{name}`' for name in commits)}.")
 
 
-def _plain(panel: Panel | None) -> dict[str, Row]:
+def plain_rows(panel: Panel | None) -> dict[str, Row]:
     """The rows of a panel that are neither variants nor transductive, by model."""
     return {row.model: row for row in panel.rows if row.label == row.model} if panel is not None else {}
-
-
-def _beside(row: Row | None, metric: str, theirs: float | None) -> list[str]:
-    mean = None if row is None else row.mean(metric)
-    paper = "–" if theirs is None else f"{theirs:.2f}"
-    if row is None or mean is None:
-        return ["–", paper, "–"]
-    deviation = row.sd(metric)
-    ours = f"{100 * mean:.2f}" + (f" ± {100 * deviation:.2f}" if deviation is not None else "")
-    return [ours, paper, "–" if theirs is None else f"{100 * mean - theirs:+.2f}"]
 
 
 def _figure(row: Row, metric: str, *, bold: bool = False) -> str:
@@ -244,7 +187,8 @@ def _figure(row: Row, metric: str, *, bold: bool = False) -> str:
     return f"**{shown}**" if bold else shown
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value as people read it."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
