@@ -11,8 +11,13 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b"
     with staged_folder(target) as folder:
         (folder / "file").write_text("new", encoding="utf-8")
+        (folder / "file").chmod(0o600)
         assert not target.exists()
     assert (target / "file").read_text(encoding="utf-8") == "new"
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "file").touch()
+    for name in (".", "file"):
+        assert (target / name).stat().st_mode == (tmp_path / "plain" / name).stat().st_mode
     assert [entry.name for entry in target.parent.iterdir()] == ["b"]
 
 

@@ -18,6 +18,7 @@ from textrec.model_folder import load, save
 from textrec.registry import create
 
 SMALL: dict[str, Any] = {"factors": 8, "epochs": 2, "min_count": 1}
+SMALL_GRU: dict[str, Any] = SMALL | {"embedding_dim": 8, "hidden_dim": 4, "factors": 6}
 UNSEEN = ["zebra", "zither"]
 
 
@@ -85,6 +86,18 @@ def test_a_saved_model_does_not_need_them(data: Dataset, folder: Path, tmp_path:
     again = load(tmp_path / "model")
     np.testing.assert_array_equal(again.encode(["a zebra model"]), model.encode(["a zebra model"]))
     np.testing.assert_array_equal(again.score(["3"]), model.score(["3"]))
+
+
+@pytest.mark.parametrize("recipe", ["exact", "paper"])
+def test_a_gru_starts_from_them_too(data: Dataset, folder: Path, tmp_path: Path, recipe: str) -> None:
+    config = SMALL_GRU | {"word_vectors": str(folder), "recipe": recipe, "paper_steps": 2, "paper_users": 8}
+    model = create("gru-mtl", config).fit(data)
+    zebra, zither = model.encode(["zebra zebra", "zither zither"])
+    assert not np.allclose(zebra, zither)
+    save(model, tmp_path / "model")
+    np.testing.assert_allclose(load(tmp_path / "model").encode(["zebra zebra"])[0], zebra, rtol=1e-5)
+    with pytest.raises(ArgumentError, match=r"word_vectors must have 7 dimensions .* got 8; set embedding_dim = 8"):
+        create("gru-mtl", config | {"embedding_dim": 7}).fit(data)
 
 
 def test_what_cannot_be_used(data: Dataset, folder: Path) -> None:

@@ -81,6 +81,14 @@ def test_word_vectors_fix_their_size() -> None:
     assert "vector_norm" in embed
 
 
+def test_a_recipe_has_its_own_fields() -> None:
+    kind = model_class("gru-mtl").config_type
+    exact, paper = space_of(kind, {}, "warm"), space_of(kind, {"recipe": "paper"}, "warm")
+    assert {"hidden_dim", "embedding_dim", "pooling", "dropout_first", "learning_rate"} <= exact.keys() & paper.keys()
+    assert {"tag_weight", "ridge_users", "ridge_items", "batch_size"} <= exact.keys() - paper.keys()
+    assert {"paper_ridge", "paper_likes_share"} == paper.keys() - exact.keys()
+
+
 def test_tuples_are_taken_apart_and_put_together() -> None:
     values = {"dropout": (0.1, 0.5, 0.3), "pooling": "mean", "epochs": 3}
     parameters = {"dropout.0", "dropout.1", "dropout.2", "pooling"}

@@ -27,7 +27,11 @@ def staged_folder(target: Path) -> Iterator[Path]:
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.new-", dir=target.parent))
     try:
         yield staging
+        mask = os.umask(0)
+        os.umask(mask)
+        staging.chmod(0o777 & ~mask)  # temporary folders and some writers' files are private, results are not
         for entry in staging.iterdir():
+            entry.chmod(0o666 & ~mask)
             _sync(entry)
         _swap(staging, target)
     finally:

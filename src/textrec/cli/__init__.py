@@ -105,6 +105,7 @@ _add(
     "textrec train my-data/ --out model/",
     "textrec train --likes likes.csv --items items.jsonl --out model/ --model embed-mtl",
     "textrec train citeulike-a --out model/ --model embed --learning-rate 0.01 --threads 2",
+    "textrec train citeulike-a --out model/ --model gru-mtl --word-vectors vectors/ --resume",
     takes_config=True,
 )
 _add(

@@ -25,6 +25,8 @@ __all__ = ["pretrain"]
 
 SHOWN_WORDS = 5
 NEIGHBOURS = 6
+LITTLE = 5_000_000
+"""Words read over all epochs, below which word vectors have hardly moved from where they started."""
 
 
 def pretrain(
@@ -69,6 +71,8 @@ def pretrain(
     config = CbowConfig(dim=dim, epochs=epochs, window=window, min_count=min_count)
     documents = _read(corpus, data, encoding)
     say(f"{len(documents):,} texts, {len(documents.ids):,} words, {len(documents.words):,} distinct ones")
+    if len(documents.ids) * epochs < LITTLE:
+        warn("that is little text for word vectors; give a larger CORPUS or more --epochs")
     started = time.perf_counter()
     with _epochs_bar() as monitor:
         vectors = train_cbow(documents, config, seed=seed, workers=threads, monitor=monitor)

@@ -114,6 +114,10 @@ class Model(ABC):
         """Scores [B, C]; a dot product unless a model says otherwise."""
         return np.asarray(user_reps @ item_reps.T, np.float32)
 
+    def _directions(self, item_reps: Any) -> Any:
+        """The part of item representations that `similar` compares; all of it unless a model says otherwise."""
+        return item_reps
+
     def _encode(self, items: Items) -> FloatArray:
         """Text vectors [n, K] (`vectors`)."""
         raise NotImplementedError

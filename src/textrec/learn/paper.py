@@ -54,19 +54,20 @@ class PaperFactors(nn.Module):
 
     Args:
         n_users: U.
-        n_items: I.
+        trained: mask [I] of the items with a training like.
         n_tags: G; 0 leaves tags out.
         dim: K.
         init_scale: standard deviation of user and tag vectors at the start; offsets and biases start at zero.
     """
 
-    def __init__(self, n_users: int, n_items: int, n_tags: int, dim: int, init_scale: float) -> None:
+    def __init__(self, n_users: int, trained: npt.NDArray[np.bool_], n_tags: int, dim: int, init_scale: float) -> None:
         super().__init__()
         self.users = nn.Parameter(torch.randn(n_users, dim) * init_scale)
-        self.offsets = nn.Parameter(torch.zeros(n_items, dim))
+        self.offsets = nn.Parameter(torch.zeros(len(trained), dim))
         self.user_bias = nn.Parameter(torch.zeros(n_users))
-        self.item_bias = nn.Parameter(torch.zeros(n_items))
+        self.item_bias = nn.Parameter(torch.zeros(len(trained)))
         self.tags = nn.Parameter(torch.randn(n_tags, dim) * init_scale)
+        self.trained = trained
 
     def user_rows(self) -> FloatArray:
         """[u_i, b_i, 1] of every user, float32 [U, K + 2]."""
@@ -83,7 +84,7 @@ class PaperFactors(nn.Module):
         known = np.full(len(text), -1) if rows is None else rows
         new = known < 0
         vectors = text + np.where(new[:, None], np.float32(0), offsets[known])
-        biases = np.where(new, bias.mean(), bias[known])
+        biases = np.where(new, bias[self.trained].mean(), bias[known])
         return np.concatenate([vectors, np.ones_like(biases)[:, None], biases[:, None]], 1).astype(np.float32)
 
 

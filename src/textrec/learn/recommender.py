@@ -158,8 +158,8 @@ class Recommender(Model):
         self._require("vectors")
         check_k(k, self.data.n_items, "items")
         selection = self.select(items)
-        catalogue = unit_rows(self._item_reps(self.select(None)))
-        queries = unit_rows(self._item_reps(selection))
+        catalogue = unit_rows(self._directions(self._item_reps(self.select(None))))
+        queries = unit_rows(self._directions(self._item_reps(selection)))
         own = binary_csr(
             np.flatnonzero(selection.rows >= 0),
             selection.rows[selection.rows >= 0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -49,9 +50,12 @@ def resolve_device(name: str) -> torch.device:
 
 def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:
     """bfloat16 or float32, asked of the processor at run time when `name` is `auto`."""
-    if name == "auto":
-        return torch.bfloat16 if _has_bf16(device) else torch.float32
-    return torch.bfloat16 if name == "bf16" else torch.float32
+    low = name == "bf16" or (name == "auto" and _has_bf16(device))
+    if low and device.type == "cpu":
+        # oneDNN keeps what it prepared for each shape of a product; batches of texts have ever new shapes, and a
+        # thousand of them take a gigabyte for nothing. It reads this once, at its first product.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
+    return torch.bfloat16 if low else torch.float32
 
 
 def low_precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:

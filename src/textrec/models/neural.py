@@ -108,8 +108,9 @@ class NeuralModel(Recommender):
         self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
         config = self.config
+        every = min(config.paper_evaluate_every, config.paper_steps)
         tags = len(part.items.tag_names) if "tags" in self.capabilities else 0
-        self._factors = PaperFactors(part.n_users, part.n_items, tags, config.factors, config.init_scale)
+        self._factors = PaperFactors(part.n_users, part.likes_per_item() > 0, tags, config.factors, config.init_scale)
         self._factors.to(resolve_device(self.device))
         trainee = PaperTrainee(
             self._encoder,
@@ -117,12 +118,11 @@ class NeuralModel(Recommender):
             self._documents(part.items),
             part.likes,
             part.items.tags,
-            draws=config.paper_evaluate_every * config.paper_users,
+            draws=every * config.paper_users,
             settings=self._paper_settings(),
             evaluate=None if validation is None else self._paper_stopping_metric(validation),
         )
-        rounds = -(-config.paper_steps // config.paper_evaluate_every)
-        schedule = Schedule(rounds, config.paper_users, config.patience, self.seed)
+        schedule = Schedule(-(-config.paper_steps // every), config.paper_users, config.patience, self.seed)
         self._train(trainee, schedule, part, validation, monitor, checkpoint)
         if tags:
             self._head = TagHead.of(self._factors.tags)
@@ -195,7 +195,10 @@ class NeuralModel(Recommender):
         return self.vocabulary.recode(items.documents).cut(self.config.max_tokens)
 
     def _refit_likes(self) -> None:
-        self._users, self._items = solve_around(self._objective(), self._text, self.data.likes)
+        if self.config.recipe == "exact":
+            self._users, self._items = solve_around(self._objective(), self._text, self.data.likes)
+        else:  # items stay as they were trained, and users are solved around them
+            self._users = self._fold_in(self.data.likes, self._items)
 
     # ------------------------------------------------------------------ ranking
 
@@ -206,23 +209,35 @@ class NeuralModel(Recommender):
         return self._items[rows]
 
     def _new_reps(self, items: Items) -> FloatArray:
-        return self._encode(items)
+        text = self._encode(items)
+        if self.config.recipe == "exact":
+            return text
+        # the mean bias of the training items orders mixed lists fairly and changes nothing among new items
+        bias = self._items[self.data.likes_per_item() > 0, -1].mean()
+        return np.concatenate([text, np.ones((len(text), 1)), np.full((len(text), 1), bias)], 1, dtype=np.float32)
+
+    def _directions(self, item_reps: Any) -> FloatArray:
+        vectors: FloatArray = item_reps[:, : self.config.factors]
+        return vectors
 
     def _encode(self, items: Items) -> FloatArray:
         return encode_documents(self._encoder, self._documents(items))
 
     def _fold_in(self, likes: Csr, item_reps: Any) -> FloatArray:
-        """The exact user solve with the training items as the pool."""
-        liked = self.data.likes_per_item() > 0
+        """The exact user solve with the training items as the pool, without biases."""
+        pool = self._items[self.data.likes_per_item() > 0]
         constants = self._objective()
-        return solve_fold_in(
+        users = solve_fold_in(
             likes,
-            item_reps,
-            pool=self._items[liked],
+            self._directions(item_reps),
+            pool=self._directions(pool),
             observed=constants.observed,
             unobserved=constants.unobserved,
             ridge=constants.ridge_users,
         )
+        if self.config.recipe == "exact":
+            return users
+        return np.concatenate([users, np.zeros((len(users), 1)), np.ones((len(users), 1))], 1, dtype=np.float32)
 
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:

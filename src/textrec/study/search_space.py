@@ -65,14 +65,23 @@ SPACE: Mapping[str, Domain] = {
     "init_scale": Range(0.02, 0.5, log=True),
     "vector_norm": Range(0.05, 3.0, log=True),
     "dropout": Range(0.0, 0.7),
+    "dropout_words": Range(0.0, 0.5),
+    "dropout_first": Range(0.0, 0.7),
+    "dropout_second": Range(0.0, 0.7),
     "word_dropout": Range(0.0, 0.5),
     "tag_weight": Range(0.005, 0.5, log=True),
     "absent_tag_weight": Range(0.01, 1.0, log=True),
+    "paper_ridge": Range(0.0001, 1.0, log=True),
+    "paper_likes_share": Range(0.1, 0.95),
     "ngrams": Range(1, 2),
     "min_items": Range(1, 5),
     "sublinear": Choice((True, False)),
 }
 """Field → where to search. What is not here keeps its value."""
+
+_EXACT_ONLY = frozenset({"unobserved", "ridge_users", "ridge_items", "ridge_text", "batch_size", "tag_weight"})
+_PAPER_ONLY = frozenset({"paper_ridge", "paper_likes_share"})
+"""What the other recipe never reads."""
 
 _WARM_ONLY = frozenset({"ridge_items"})
 """What acts on items with likes only: no cold validation item shows it."""
@@ -83,11 +92,13 @@ def space_of(kind: type[Config], fixed: Mapping[str, Any], setting: Literal["col
 
     Args:
         kind: the model's configuration.
-        fixed: fields with a given value. With `word_vectors` the size of word vectors is fixed too.
+        fixed: fields with a given value. With `word_vectors` the size of word vectors is fixed too, and the `recipe`
+            leaves out what only the other one reads.
         setting: fields that cannot matter in it are left out.
     """
     hints = typing.get_type_hints(kind)
     out: set[str] = set(fixed) | (_WARM_ONLY if setting == "cold" else set())
+    out |= _EXACT_ONLY if fixed.get("recipe") == "paper" else _PAPER_ONLY
     if fixed.get("word_vectors") is None:
         out.add("vector_norm")
     else:
