@@ -99,10 +99,11 @@ class Block(Config):
 
     def cells(self, min_likes: int, min_tag_items: int) -> Iterator[Cell]:
         """The cells, without those that a model cannot do."""
-        for data, setting, model, seed in product(self.data, self.settings, self.models, self.seeds):
-            if setting != "warm" and "cold" not in model_class(model).capabilities:
-                continue
-            for fold in (0,) if setting == "time" else self.folds or range(self.n_folds):
+        for data, setting, seed in product(self.data, self.settings, self.seeds):
+            able = [model for model in self.models if setting == "warm" or "cold" in model_class(model).capabilities]
+            folds = (0,) if setting == "time" else self.folds or range(self.n_folds)
+            # every model on the first fold, then on the next: a run that is not finished can be compared already
+            for fold, model in product(folds, able):
                 yield Cell(
                     data=data,
                     setting=setting,
