@@ -7,6 +7,10 @@
     python benchmarks/tables.py explain              # print what moves CTR on citeulike-t
     python benchmarks/tables.py readme               # write the tables of the README from the files
 
+The README's tables come from the run folders in benchmarks/runs (`textrec experiment`) once there are any, else from
+the files in benchmarks/results. `textrec experiment table1 --out benchmarks/runs/table1 --adopt benchmarks/results`
+turns the one into the other without computing anything again.
+
 A killed run continues with the first missing cell. Data are read from $TEXTREC_DATA (default ../shared/data). Beside
 each JSON file a Parquet file keeps the recall of every user, for paired tests.
 """
@@ -28,9 +32,11 @@ from textrec.data.source import read
 from textrec.models.topic_reader import TopicReader
 from textrec.protocol.metrics import paired_test
 from textrec.study.evaluation import evaluate
+from textrec.study.results import load_results
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+RUNS = HERE / "runs"
 README = HERE.parent / "README.md"
 DATA = Path(os.environ.get("TEXTREC_DATA") or HERE.parents[1] / "shared" / "data")
 TITLES, ABSTRACTS, BAGS = "citeulike-a-titles", "citeulike-a-abstracts", "citeulike-t"
@@ -60,6 +66,9 @@ TAGGER = {"tag_weight": 0.5}
 
 # Made from the corpus alone: textrec pretrain $TEXTREC_DATA/corpus/abstracts.txt.xz --out benchmarks/vectors
 CBOW = {"word_vectors": "benchmarks/vectors"}
+
+VARIANTS = {"tagger": "chosen for tags", "cbow": "CBOW vectors", "cbow_fp32": "CBOW vectors, float32"}
+"""How the README names the variants of a model."""
 
 TABLES: dict[str, list[Cell]] = {
     "baselines": [
@@ -168,29 +177,55 @@ def compare() -> None:
     (RESULTS / "paired.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
+def result_files() -> list[Path]:
+    """The run folders that the README's table comes from, or the result files when there are none."""
+    runs = sorted(path.parent for path in RUNS.glob("*/run.json"))
+    return runs or [path for data in (TITLES, BAGS, ABSTRACTS) for path in sorted(RESULTS.glob(f"{data}_*.json"))]
+
+
 def results_table() -> str:
     """The README's table, from the result files."""
     lines = [
         "| data | setting | model | Recall@10 | Recall@50 | NDCG@50 | HR@10 | tag Recall@50 | s / fold | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for data in (TITLES, BAGS, ABSTRACTS):
-        for path in sorted(RESULTS.glob(f"{data}_*.json"), key=lambda path: path.stem):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if len(found["folds"]) < 5:
-                continue  # explains another row; `explain` shows it
-            mean, deviation = found["mean"], found["sd"]
-            setting = found["setting"] + (", all papers" if found["candidates"] == "all" else "")
-            variant = " (chosen for tags)" if path.stem.endswith("_tagger") else ""
-            tags = f"{mean['tag_recall@50']:.3f}" if "tag_recall@50" in mean else "–"
-            peak = max(fold["peak_mb"] for fold in found["folds"])
-            lines.append(
-                f"| {data} | {setting} | {found['model']}{variant} | {mean['recall@10']:.3f} | "
-                f"{mean['recall@50']:.3f} ± {deviation['recall@50']:.3f} | {mean['ndcg@50']:.3f} | "
-                f"{mean['hr@10']:.3f} | "
-                f"{tags} | {mean['seconds']:.0f} | {peak:.0f} |"
-            )
+    for path in result_files():
+        lines += lines_of_run(path) if path.is_dir() else lines_of_file(path)
     return "\n".join(lines)
+
+
+def lines_of_run(folder: Path) -> list[str]:
+    """A line a row of a run, the best first in each panel."""
+    lines = []
+    for panel in load_results(folder).panels:
+        setting = panel.setting + (", all papers" if panel.candidates == "all" else "")
+        for row in panel.ranked:
+            names = {name for record in row.records for name in record["figures"]}
+            mean = {name: value for name in names if (value := row.mean(name)) is not None}
+            deviation = row.sd("recall@50") or 0.0
+            lines.append(line_of(panel.data, setting, row.label, mean, deviation, max(row.values("peak_mb"))))
+    return lines
+
+
+def lines_of_file(path: Path) -> list[str]:
+    """The line of a result file; none when it has a part of the folds and explains another row (`explain`)."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if len(found["folds"]) < 5:
+        return []
+    setting = found["setting"] + (", all papers" if found["candidates"] == "all" else "")
+    variant = next((said for end, said in VARIANTS.items() if path.stem.endswith(f"_{end}")), "")
+    model = found["model"] + (f" ({variant})" if variant else "")
+    peak = max(fold["peak_mb"] for fold in found["folds"])
+    return [line_of(found["data"], setting, model, found["mean"], found["sd"]["recall@50"], peak)]
+
+
+def line_of(data: str, setting: str, model: str, mean: Mapping[str, float], deviation: float, peak: float) -> str:
+    """One line of the table."""
+    tags = f"{mean['tag_recall@50']:.3f}" if "tag_recall@50" in mean else "–"
+    return (
+        f"| {data} | {setting} | {model} | {mean['recall@10']:.3f} | {mean['recall@50']:.3f} ± {deviation:.3f} | "
+        f"{mean['ndcg@50']:.3f} | {mean['hr@10']:.3f} | {tags} | {mean['seconds']:.0f} | {peak:.0f} |"
+    )
 
 
 def explain_table() -> str:

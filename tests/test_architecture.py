@@ -42,10 +42,15 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("ngrams", "tfidf", "topics", "proportions", "factor_model", "alternation", "topic_reader"),
         *("neural_config", "neural"),
     ),
-    "study": ("evaluation", "experiment", "report", "search_space", "search"),
+    "study": (
+        *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),
+        *("adoption", "verification", "experiment"),
+        *("paper", "results", "figures", "document", "sections", "paper_tables", "report"),
+        *("search_space", "search"),
+    ),
     "roof": ("explain", "model_folder", "retrieval", "cluster"),
     "serve": (),
-    "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train"),
+    "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train", "watching"),
 }
 FOLDERS = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 

@@ -14,10 +14,12 @@ from textrec.cli.data import fetch, info
 from textrec.cli.demo import demo
 from textrec.cli.encode import encode
 from textrec.cli.evaluate import evaluate
+from textrec.cli.experiment import experiment
 from textrec.cli.flags import ConfigCommand
 from textrec.cli.models import models
 from textrec.cli.pretrain import pretrain
 from textrec.cli.recommend import recommend
+from textrec.cli.report import report
 from textrec.cli.running import run
 from textrec.cli.search import search
 from textrec.cli.similar import similar
@@ -139,6 +141,14 @@ _add(
     "textrec evaluate my-data/ --model embed --split folds.json --folds 0,1 --json out.json",
     takes_config=True,
 )
+_add(
+    experiment,
+    STUDY,
+    "textrec experiment smoke --out runs/smoke",
+    "textrec experiment my.toml --out runs/mine --workers 2",
+    "textrec experiment --verify runs/mine",
+)
+_add(report, STUDY, "textrec report runs/smoke --out report/")
 _add(
     search,
     STUDY,
