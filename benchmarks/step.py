@@ -75,9 +75,8 @@ def trainee_of(n_users: int) -> ExactTrainee:
     )
     item = np.repeat(np.arange(DOCUMENTS), LIKES)
     likes = binary_csr(rng.integers(0, n_users, len(item)), item, (n_users, DOCUMENTS))
-    tags = sp.csr_array(
-        binary_csr(np.repeat(np.arange(DOCUMENTS), 4), rng.integers(0, TAGS, 4 * DOCUMENTS), (DOCUMENTS, TAGS))
-    )
+    tagged = np.repeat(np.arange(DOCUMENTS), 4)
+    tags = binary_csr(tagged, rng.integers(0, TAGS, len(tagged)), (DOCUMENTS, TAGS))
     encoder = Embed(WORDS, FACTORS)
     head = TagHead(tags, FACTORS)
     return ExactTrainee(encoder, head, documents, likes, tags, objective=OBJECTIVE, learning_rate=0.001, evaluate=None)
