@@ -43,7 +43,7 @@ class TopicConfig(FactorConfig):
     """Passes of variational inference over the training texts."""
 
     topic_start: Literal["random", "scikit-learn"] = "random"
-    """Where the topics start: at random, or at scikit-learn's after as many passes (ten times slower)."""
+    """Where the topics start: at random, or at scikit-learn's after as many passes (several times slower)."""
 
     doc_prior: float = bounded(0.3, above=0.0)
     """α, the Dirichlet prior of a text's topics."""
