@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs readme soak bench-baselines bench-embed bench-gru bench-ctr bench-ctr-speed bench-ground bench-step bench-solver clean
+.PHONY: help demo test lint docs readme soak bench-baselines bench-embed bench-gru bench-ctr bench-ctr-speed bench-encoder bench-ground bench-step bench-solver clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -66,6 +66,9 @@ bench-ctr-speed: $(INSTALLED) ## time CTR against Cornac, which gets an environm
 	test -d .venv-cornac || $(PYTHON) -m venv .venv-cornac
 	.venv-cornac/bin/pip install --quiet --disable-pip-version-check -r benchmarks/cornac-requirements.txt
 	$(BIN)/python benchmarks/ctr_speed.py --cornac .venv-cornac/bin/python
+
+bench-encoder: $(INSTALLED) ## throughput of the GRU encoder beside the dense product, on a quiet machine
+	$(BIN)/python benchmarks/encoder_speed.py
 
 bench-ground: $(INSTALLED) ## time reading, splitting, ranking and the start of the command line
 	$(BIN)/python benchmarks/ground.py
