@@ -114,8 +114,7 @@ def measure(documents: Documents, dtype: torch.dtype, options: Any) -> dict[str,
         "faster_than_torch": medians["ours"] / medians["torch.nn.GRU"],
         "tokens_per_second": 1e9 * medians["ours"] / operations_a_token(),
         "padding_computed": 0.0,  # texts are packed
-        "padding_if_padded": 1
-        - float(sum(part.sum() for part in sizes) / sum(part.max() * len(part) for part in sizes)),
+        "padding_if_padded": 1 - int(lengths.sum()) / padded,
         "all_gflops": {name: [round(value / 1e9, 1) for value in values] for name, values in rates.items()},
     }
 
