@@ -60,10 +60,10 @@ class CtrMtlConfig(CtrConfig):
     tag_weight: float = bounded(1.0, above=0.0)
     """η, the weight of tags beside likes."""
 
-    absent_tag_weight: float = bounded(0.01, 0.0, 0.99)
+    absent_tag_weight: float = bounded(0.03, 0.0, 0.99)
     """c' of a tag that is absent; a present one has 1."""
 
-    ridge_tags: float = bounded(0.01, above=0.0)
+    ridge_tags: float = bounded(0.1, above=0.0)
     """λ_t, the ridge on tag vectors."""
 
 
