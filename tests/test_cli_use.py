@@ -258,7 +258,7 @@ def test_tags(tag_folder: Path, folder: Path, new_items: Path, capsys: pytest.Ca
     assert [list(tag) for tag in found["tags"][0]["tags"]] == [["rank", "tag", "score"]] * 2
     out, _ = run(capsys, "tags", tag_folder, "--items", new_items, "-k", 1)
     assert "Tags of 'City planning'" in out
-    assert "models that can: embed-mtl" in failing(capsys, "tags", folder, "--text", "a b")
+    assert "models that can: ctr-mtl, embed-mtl, gru-mtl" in failing(capsys, "tags", folder, "--text", "a b")
     assert "give either --text TEXT or --items FILE" in failing(capsys, "tags", tag_folder)
 
 

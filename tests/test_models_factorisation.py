@@ -47,11 +47,11 @@ def test_an_item_nobody_likes_stays_at_zero() -> None:
 
 def test_text_als_maps_texts_near_their_factors() -> None:
     data = sample()
-    model = create("text-als", SMALL | {"ridge_text": 0.01}).fit(data)
+    model = create("text-als", SMALL | {"ridge_map": 0.01}).fit(data)
     assert isinstance(model, TextAls)
     read, own = model.encode(data.items), model._items
     assert np.square(read - own).sum() < 0.2 * np.square(own).sum()
-    stiff = create("text-als", SMALL | {"ridge_text": 1e4}).fit(data)
+    stiff = create("text-als", SMALL | {"ridge_map": 1e4}).fit(data)
     assert np.abs(stiff.encode(data.items)).max() < 0.1 * np.abs(own).max()
 
 

@@ -37,7 +37,7 @@ def test_a_changed_result_changes_the_table(
     figures = {"recall@10": 0.1, "recall@50": 0.4, "ndcg@50": 0.2, "hr@10": 0.3, "seconds": 5.0}
     found = {
         "data": tables.TITLES, "model": "tfidf", "setting": "cold", "candidates": "eligible", "config": {},
-        "mean": figures, "sd": figures, "folds": [{"peak_mb": 99.0}],
+        "mean": figures, "sd": figures, "folds": [{"peak_mb": 99.0}] * 5,
     }  # fmt: skip
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     monkeypatch.setattr(tables, "RUNS", tmp_path / "runs")

@@ -84,7 +84,7 @@ class Als(FactorModel):
 class TextAlsConfig(AlsConfig):
     """Configuration of `text-als`."""
 
-    ridge_text: float = bounded(10.0, above=0.0)
+    ridge_map: float = bounded(10.0, above=0.0)
     """Ridge of the regression from TF-IDF rows to item vectors."""
 
     ngrams: int = bounded(2, 1, 2)
@@ -116,7 +116,7 @@ class TextAls(Als):
         self.vocabulary = self._reader.vocabulary
         super()._fit(train, validation, monitor, checkpoint)
         liked = train.likes_per_item() > 0
-        self._map = ridge_regression(sp.csr_array(rows[liked]), self._items[liked], config.ridge_text)
+        self._map = ridge_regression(sp.csr_array(rows[liked]), self._items[liked], config.ridge_map)
 
     def _new_reps(self, items: Items) -> FloatArray:
         return self._encode(items)
