@@ -14,6 +14,7 @@ from textrec.cli.data import fetch, info
 from textrec.cli.demo import demo
 from textrec.cli.encode import encode
 from textrec.cli.evaluate import evaluate
+from textrec.cli.explain import explain
 from textrec.cli.flags import ConfigCommand
 from textrec.cli.models import models
 from textrec.cli.recommend import recommend
@@ -115,6 +116,14 @@ _add(
 _add(audience, USE, "textrec audience model/ --text 'Graph networks for protein folding'", "textrec audience model/ 18")
 _add(similar, USE, "textrec similar model/ 18", "textrec similar model/ --text 'Graph networks' -k 5 --json")
 _add(tags, USE, "textrec tags model/ --text 'Graph networks for protein folding'")
+_add(
+    explain,
+    USE,
+    "textrec explain model/ --user 17",
+    "textrec explain model/ 18 --user 17 --out why.html",
+    "textrec explain model/ --text 'Graph networks for protein folding' --liked 3,18 --json",
+    "textrec explain model/ --text 'Graph networks for protein folding' --tag proteins",
+)
 _add(encode, USE, "textrec encode model/ items.jsonl --out vectors.parquet")
 _add(update, USE, "textrec update model/ --likes new.csv", "textrec update model/ --likes new.csv --out newer/")
 _add(

@@ -16,14 +16,15 @@ import numpy.typing as npt
 import torch
 
 from textrec.config import Config, bounded
-from textrec.dataset import Csr, Dataset, Items, Rows
+from textrec.dataset import Dataset, Items
 from textrec.learn.encoders import Embed, TextEncoder
 from textrec.learn.exact import ExactTrainee, Objective, TagHead, encode_documents, solve_around
-from textrec.learn.factors import solve_fold_in
 from textrec.learn.model import Capability, Checkpoint, Monitor
-from textrec.learn.recommender import Recommender
+from textrec.learn.reasons import WordWeights
+from textrec.learn.saliency import word_weights
 from textrec.learn.tensors import resolve_device, to_tensor
 from textrec.learn.training import Schedule, train
+from textrec.models.solved import SolvedModel
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import Fold
 from textrec.text import Documents, Vocabulary
@@ -110,18 +111,14 @@ class EmbedMtlConfig(TagsConfig, EmbedConfig):
     """Configuration of `embed-mtl`."""
 
 
-class NeuralModel(Recommender):
+class NeuralModel(SolvedModel):
     """Base of the text encoder models; a subclass names its encoder."""
 
     stops_early = True
-    config: Any
-
     vocabulary: Vocabulary
     _encoder: TextEncoder
     _head: TagHead | None = None
-    _text: FloatArray  # [I, K] g(X) of the catalogue
-    _items: FloatArray  # [I, K] g(X) + o
-    _users: FloatArray  # [U, K]
+    _text: FloatArray  # [I, K] g(X) of the catalogue; `_items` are g(X) + o
 
     @abstractmethod
     def _new_encoder(self, n_words: int) -> TextEncoder:
@@ -187,30 +184,11 @@ class NeuralModel(Recommender):
 
     # ------------------------------------------------------------------ ranking
 
-    def _user_reps(self, users: Rows) -> FloatArray:
-        return self._users[users]
-
-    def _known_reps(self, rows: Rows) -> FloatArray:
-        return self._items[rows]
-
     def _new_reps(self, items: Items) -> FloatArray:
         return self._encode(items)
 
     def _encode(self, items: Items) -> FloatArray:
         return encode_documents(self._encoder, self._documents(items))
-
-    def _fold_in(self, likes: Csr, item_reps: Any) -> FloatArray:
-        """The exact user solve with the training items as the pool."""
-        liked = self.data.likes_per_item() > 0
-        constants = self._objective()
-        return solve_fold_in(
-            likes,
-            item_reps,
-            pool=self._items[liked],
-            observed=constants.observed,
-            unobserved=constants.unobserved,
-            ridge=constants.ridge_users,
-        )
 
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:
@@ -219,6 +197,16 @@ class NeuralModel(Recommender):
             logits = self._head(to_tensor(self._encode(items), self._head.bias.device))
         probabilities: FloatArray = torch.sigmoid(logits).cpu().numpy()
         return probabilities
+
+    def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
+        """By gradient; the score of a tag is its log-odds."""
+        if tag is None:
+            direction = user[0]
+        else:
+            assert self._head is not None
+            direction = self._head.vectors[tag].detach().cpu().numpy()
+        documents = self.vocabulary.recode(items.documents)
+        return word_weights(self._encoder, documents, direction, max_tokens=self.config.max_tokens)
 
     # ------------------------------------------------------------------ saving
 
