@@ -41,7 +41,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "models": ("ngrams", "solved"),
     "study": ("evaluation", "experiment", "report", "search"),
     "roof": ("explanation", "heatmap", "model_folder", "retrieval", "cluster"),
-    "serve": (),
+    "serve": (
+        *("limits", "problems", "storage", "items", "live", "service", "metrics", "guard", "gate"),
+        *("requests", "responses", "routes", "page", "app", "running"),
+    ),
     "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train"),
 }
 FOLDERS = {path.parent.name for path in ROOT.glob("*/__init__.py")}

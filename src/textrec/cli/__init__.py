@@ -19,6 +19,7 @@ from textrec.cli.flags import ConfigCommand
 from textrec.cli.models import models
 from textrec.cli.recommend import recommend
 from textrec.cli.running import run
+from textrec.cli.serve import serve
 from textrec.cli.similar import similar
 from textrec.cli.split import split
 from textrec.cli.tags import tags
@@ -125,6 +126,13 @@ _add(
     "textrec explain model/ --text 'Graph networks for protein folding' --tag proteins",
 )
 _add(encode, USE, "textrec encode model/ items.jsonl --out vectors.parquet")
+_add(
+    serve,
+    USE,
+    "textrec serve model/",
+    "textrec serve model/ --port 9000 --db postgresql://textrec@localhost/textrec",
+    "TEXTREC_API_KEY=… textrec serve model/ --host 0.0.0.0 --allow-host recs.example.org",
+)
 _add(update, USE, "textrec update model/ --likes new.csv", "textrec update model/ --likes new.csv --out newer/")
 _add(
     split,
