@@ -11,6 +11,7 @@ from textrec import __version__
 from textrec.serve import limits
 from textrec.serve.guard import App, Guard
 from textrec.serve.metrics import Metrics
+from textrec.serve.page import pages
 from textrec.serve.problems import install
 from textrec.serve.routes import api
 from textrec.serve.service import Service
@@ -56,4 +57,5 @@ def create_app(
     metrics = Metrics()
     install(app)
     app.include_router(api(service, metrics))
+    app.include_router(pages(service))
     return Guard(app, metrics=metrics, hosts=hosts, api_key=api_key, seconds=seconds)
