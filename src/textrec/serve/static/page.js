@@ -106,7 +106,7 @@ function card(entry, explanation, user) {
   const titleEnd = cut < 0 ? whole.length : cut;
   const isTitle = cut >= 0 || whole.length <= 200;
   const title = el("h3", {}, ...(explanation && isTitle ? coloured(explanation, 0, titleEnd) : [entry.title || entry.item_id]));
-  const rest = explanation ? (isTitle ? coloured(explanation, titleEnd, whole.length) : coloured(explanation, 0, whole.length)) : [];
+  const rest = explanation ? (isTitle ? coloured(explanation, Math.min(titleEnd + 1, whole.length), whole.length) : coloured(explanation, 0, whole.length)) : [];
   const body = rest.length && whole.slice(isTitle ? titleEnd : 0).trim() ? el("p", { class: "text" }, ...rest) : null;
   const facts = el("p", { class: "facts" }, `score ${entry.score.toFixed(3)}`, " · ", el("span", {}, `id ${entry.item_id}`));
   if (user) {
