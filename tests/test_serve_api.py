@@ -46,13 +46,13 @@ class Client:
         self.app, self.headers = app, headers
         self.loop = LOOP
 
-    def __call__(self, method: str, path: str, content: Any = None, **more: Any) -> httpx.Response:
+    def __call__(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://localhost", headers=self.headers
             ) as client:
-                return await client.request(method, path, **({"json": content} if content is not None else {}), **more)
+                return await client.request(method, path, **({"json": body} if body is not None else {}), **more)
 
         return self.loop.run_until_complete(ask())
 
