@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs soak bench-baselines bench-embed bench-solver clean
+.PHONY: help demo test lint docs readme soak bench-baselines bench-embed bench-gru bench-ctr bench-ctr-speed bench-encoder bench-ground bench-step bench-solver clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -41,14 +41,40 @@ test: lint ## lint, then the tests with their coverage (at least 90 %)
 soak: $(INSTALLED) ## all tests, the long forms too
 	$(PYTEST)
 
-docs: $(INSTALLED) ## the documentation site
-	@echo "there is no documentation site yet; start with README.md and CONTRIBUTING.md"
+docs: $(INSTALLED) ## the documentation site, into site/; every warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html"
+
+readme: $(INSTALLED) ## write the README's results table from the committed result files
+	$(BIN)/python benchmarks/tables.py readme
 
 bench-baselines: $(INSTALLED) ## measure the baselines on the public data in $TEXTREC_DATA
 	$(BIN)/python benchmarks/tables.py baselines
 
 bench-embed: $(INSTALLED) ## measure the Embed models on the public data in $TEXTREC_DATA
 	$(BIN)/python benchmarks/tables.py embed
+
+bench-gru: $(INSTALLED) ## train word vectors on the corpus in $TEXTREC_DATA if there are none, then measure the GRU models
+	test -d benchmarks/vectors || \
+	    $(BIN)/textrec pretrain "$${TEXTREC_DATA:-../shared/data}/corpus/abstracts.txt.xz" --out benchmarks/vectors
+	$(BIN)/python benchmarks/tables.py gru
+
+bench-ctr: $(INSTALLED) ## measure CTR, CTR-MTL and more baselines on the public data in $TEXTREC_DATA
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tables.py ctr
+
+bench-ctr-speed: $(INSTALLED) ## time CTR against Cornac, which gets an environment of its own
+	test -d .venv-cornac || $(PYTHON) -m venv .venv-cornac
+	.venv-cornac/bin/pip install --quiet --disable-pip-version-check -r benchmarks/cornac-requirements.txt
+	$(BIN)/python benchmarks/ctr_speed.py --cornac .venv-cornac/bin/python
+
+bench-encoder: $(INSTALLED) ## throughput of the GRU encoder beside the dense product, on a quiet machine
+	$(BIN)/python benchmarks/encoder_speed.py
+
+bench-ground: $(INSTALLED) ## time reading, splitting, ranking and the start of the command line
+	$(BIN)/python benchmarks/ground.py
+
+bench-step: $(INSTALLED) ## time the encoder step against the number of users
+	$(BIN)/python benchmarks/step.py
 
 bench-solver: $(INSTALLED) ## time the exact solves
 	$(BIN)/python benchmarks/solver.py

@@ -275,6 +275,9 @@ def test_demo_is_the_same_each_time(
     commands = [line for line in first.splitlines() if line.startswith("$ ")]
     assert [line.split()[2] for line in commands] == ["data", "evaluate", "evaluate", "train", "recommend", "audience"]
     assert "popularity" in first
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- demo: make demo -->\n```\n")[2].partition("\n```\n<!-- end of demo -->")[0]
+    assert first.rstrip() == shown, "the README shows another output: paste what `make demo` prints"
 
 
 def test_the_commands_that_the_demo_names_exist(

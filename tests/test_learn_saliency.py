@@ -16,7 +16,7 @@ from textrec.explanation import explain_all
 from textrec.learn.encoders import Embed, Gru, TextEncoder, TokenBatch
 from textrec.learn.recommender import Recommender
 from textrec.learn.saliency import word_weights
-from textrec.models.neural import EmbedModel
+from textrec.models.embed import EmbedModel
 from textrec.registry import create
 from textrec.text import Documents, Vocabulary
 
@@ -42,22 +42,21 @@ def test_saliency_is_the_norm_of_finite_differences(encoder: TextEncoder) -> Non
     encoder.train()  # dropout is off all the same, and the mode comes back
     found = word_weights(encoder, DOCUMENTS, DIRECTION)
     assert encoder.training
-    exact = encoder.double().eval()
+    encoder.eval()
     batch = TokenBatch.of(DOCUMENTS, np.arange(len(TEXTS)))
-    batch = TokenBatch(batch.ids, batch.lengths, batch.weights.double())
     direction = torch.from_numpy(DIRECTION).double()
+    step = 4e-3  # in float32, which the GRU computes in
     with torch.no_grad():
-        vectors = exact.words(batch.ids)
+        vectors = encoder.words(batch.ids)
         slopes = torch.zeros_like(vectors)
         for token, dim in np.ndindex(*vectors.shape):
             moved = [vectors.clone(), vectors.clone()]
-            moved[0][token, dim] += 1e-5
-            moved[1][token, dim] -= 1e-5
-            up, down = ((exact(batch, one) @ direction).sum() for one in moved)
-            slopes[token, dim] = (up - down) / 2e-5
-    encoder.float()
-    np.testing.assert_allclose(found.saliency, slopes.norm(dim=1).numpy(), rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(found.contribution, (slopes * vectors).sum(1).numpy(), rtol=1e-3, atol=1e-5)
+            moved[0][token, dim] += step
+            moved[1][token, dim] -= step
+            up, down = ((encoder(batch, one).double() @ direction).sum() for one in moved)
+            slopes[token, dim] = (up - down) / (2 * step)
+    np.testing.assert_allclose(found.saliency, slopes.norm(dim=1).numpy(), rtol=5e-3, atol=5e-4)
+    np.testing.assert_allclose(found.contribution, (slopes * vectors).sum(1).numpy(), rtol=5e-3, atol=5e-4)
 
 
 @pytest.mark.parametrize("encoder", encoders(), ids=name_of)

@@ -7,6 +7,7 @@
     │   ├── UnknownUserError
     │   └── UnknownItemError
     ├── CapabilityError    the model cannot do this; names the models that can
+    ├── CheckpointError    a checkpoint that is damaged, or of another training
     ├── ModelFolderError   a damaged, foreign or newer model folder, or one that could not be written
     ├── MissingExtraError  an optional dependency is not installed; names the command that installs it
     ├── LeakError          training data that holds what it is tested on
@@ -26,6 +27,7 @@ from typing import Literal
 __all__ = [
     "ArgumentError",
     "CapabilityError",
+    "CheckpointError",
     "ConfigError",
     "DataError",
     "LeakError",
@@ -123,6 +125,10 @@ class CapabilityError(TextrecError):
     def __init__(self, model: str, lacking: str, able: Sequence[str], reason: str = "") -> None:
         hint = f"models that can: {', '.join(able)}" if able else "no installed model can"
         super().__init__(f"model {model!r} lacks the capability {lacking!r}{reason and f' ({reason})'}; {hint}")
+
+
+class CheckpointError(TextrecError):
+    """A checkpoint that training cannot go on from."""
 
 
 class ModelFolderError(TextrecError):

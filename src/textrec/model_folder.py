@@ -13,11 +13,7 @@ A folder is written beside its place and renamed, so that a reader sees the old 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +27,13 @@ from safetensors.numpy import load_file, save_file
 from textrec import __version__
 from textrec.dataset import Csr, Dataset, Ids, Items, binary_csr
 from textrec.errors import ArgumentError, ConfigError, ModelFolderError
+from textrec.folders import sha256_of, staged_folder
 from textrec.learn.model import FitReport
 from textrec.learn.recommender import Recommender
 from textrec.registry import create
 from textrec.text import Documents, Vocabulary
 
-__all__ = ["FORMAT", "load", "save"]
+__all__ = ["FORMAT", "check_likes_may_go", "load", "save"]
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a higher one."""
@@ -55,24 +52,33 @@ def save(model: Recommender, path: str | Path, *, with_likes: bool = True) -> Pa
 
     Raises:
         ModelFolderError: the path holds something else, or writing failed (an older model stays as it was).
+        ArgumentError: `with_likes` is False and the model ranks by the likes themselves.
     """
+    check_likes_may_go(model, with_likes)
     target = Path(path).absolute()
     if target.exists() and not _is_ours(target) and (not target.is_dir() or any(target.iterdir())):
         raise ModelFolderError(f"{path}: exists and is not a model folder; choose another place for --out")
-    staging: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.new-", dir=target.parent))
-        _write(model, staging, with_likes)
-        _swap(staging, target)
+        with staged_folder(target) as folder:
+            _write(model, folder, with_likes)
     except OSError as error:
         raise ModelFolderError(
             f"{path}: the model could not be written ({error.strerror or error}); what was there before is unchanged"
         ) from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def check_likes_may_go(model: Recommender, with_likes: bool) -> None:
+    """Refuse to leave the likes out of a model whose users are their likes.
+
+    Raises:
+        ArgumentError: such a model, and `with_likes` is False.
+    """
+    if model.ranks_by_likes and not with_likes:
+        raise ArgumentError(
+            f"the model {model.name!r} ranks by the likes themselves, so it cannot be saved without them; "
+            "save it with likes, or train als or tfidf instead"
+        )
 
 
 def load(path: str | Path, *, device: str = "auto") -> Recommender:
@@ -86,7 +92,7 @@ def load(path: str | Path, *, device: str = "auto") -> Recommender:
     for name, expected in manifest["files"].items():
         if not (folder / name).is_file():
             raise ModelFolderError(f"{folder / name}: missing; the model folder is incomplete, train or copy it again")
-        if _sha256(folder / name) != expected:
+        if sha256_of(folder / name) != expected:
             raise ModelFolderError(f"{folder / name}: damaged (its hash differs); train or copy the model again")
     try:
         return _read(folder, manifest, device)
@@ -110,7 +116,7 @@ def _write(model: Recommender, folder: Path, with_likes: bool) -> None:
     if kept:
         likes = model.data.likes
         np.savez_compressed(folder / "likes.npz", indptr=likes.indptr, indices=likes.indices)
-    files = {entry.name: _sha256(entry) for entry in sorted(folder.iterdir())}
+    files = {entry.name: sha256_of(entry) for entry in sorted(folder.iterdir())}
     manifest = {
         "what": _MAKER,
         "format": FORMAT,
@@ -128,8 +134,6 @@ def _write(model: Recommender, folder: Path, with_likes: bool) -> None:
         "files": files,
     }
     _write_json(folder / "config.json", manifest)
-    for entry in folder.iterdir():
-        _sync(entry)
 
 
 def _read(folder: Path, manifest: dict[str, Any], device: str) -> Recommender:
@@ -194,21 +198,6 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
-def _swap(staging: Path, target: Path) -> None:
-    """Put the new folder in place; the old one comes back when that fails."""
-    if not target.exists():
-        staging.rename(target)
-        return
-    old = target.parent / f".{target.name}.old-{os.getpid()}"
-    target.rename(old)
-    try:
-        staging.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _tag_lists(items: Items) -> pl.Series:
     names = items.tag_names.names(items.tags.indices)
     starts = items.tags.indptr
@@ -227,13 +216,3 @@ def _tag_matrix(lists: pl.Series, names: Ids) -> Csr:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())

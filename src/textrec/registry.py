@@ -19,8 +19,17 @@ __all__ = ["MODELS", "create", "model_class", "models_with"]
 MODELS: dict[str, str] = {
     "popularity": "textrec.models.baselines:Popularity",
     "tfidf": "textrec.models.baselines:TfidfProfile",
-    "embed": "textrec.models.neural:EmbedModel",
-    "embed-mtl": "textrec.models.neural:EmbedMtlModel",
+    "tfidf-knn": "textrec.models.item_similarity:TfidfKnn",
+    "ease": "textrec.models.item_similarity:Ease",
+    "als": "textrec.models.factorisation:Als",
+    "text-als": "textrec.models.factorisation:TextAls",
+    "lda": "textrec.models.ctr:LdaRegression",
+    "ctr": "textrec.models.ctr:CtrModel",
+    "ctr-mtl": "textrec.models.ctr:CtrMtlModel",
+    "embed": "textrec.models.embed:EmbedModel",
+    "embed-mtl": "textrec.models.embed:EmbedMtlModel",
+    "gru": "textrec.models.gru:GruModel",
+    "gru-mtl": "textrec.models.gru:GruMtlModel",
 }
 """Model name → `module:class`."""
 

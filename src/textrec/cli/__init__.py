@@ -14,11 +14,15 @@ from textrec.cli.data import fetch, info
 from textrec.cli.demo import demo
 from textrec.cli.encode import encode
 from textrec.cli.evaluate import evaluate
+from textrec.cli.experiment import experiment
 from textrec.cli.explain import explain
 from textrec.cli.flags import ConfigCommand
 from textrec.cli.models import models
+from textrec.cli.pretrain import pretrain
 from textrec.cli.recommend import recommend
+from textrec.cli.report import report
 from textrec.cli.running import run
+from textrec.cli.search import search
 from textrec.cli.serve import serve
 from textrec.cli.similar import similar
 from textrec.cli.split import split
@@ -103,7 +107,14 @@ _add(
     "textrec train my-data/ --out model/",
     "textrec train --likes likes.csv --items items.jsonl --out model/ --model embed-mtl",
     "textrec train citeulike-a --out model/ --model embed --learning-rate 0.01 --threads 2",
+    "textrec train citeulike-a --out model/ --model gru-mtl --word-vectors vectors/ --resume",
     takes_config=True,
+)
+_add(
+    pretrain,
+    START,
+    "textrec pretrain abstracts.txt.xz --out vectors/ --threads 2",
+    "textrec pretrain --data my-data/ --out vectors/ --min-count 3 --word protein --word graph",
 )
 _add(demo, START, "textrec demo")
 _add(
@@ -145,5 +156,20 @@ _add(
     STUDY,
     "textrec evaluate my-data/ --model tfidf --setting cold",
     "textrec evaluate my-data/ --model embed --split folds.json --folds 0,1 --json out.json",
+    takes_config=True,
+)
+_add(
+    experiment,
+    STUDY,
+    "textrec experiment smoke --out runs/smoke",
+    "textrec experiment my.toml --out runs/mine --workers 2",
+    "textrec experiment --verify runs/mine",
+)
+_add(report, STUDY, "textrec report runs/smoke --out report/")
+_add(
+    search,
+    STUDY,
+    "textrec search my-data/ --model embed-mtl --trials 30 --out best.toml",
+    "textrec search my-data/ --model embed --ridge-users 1 --storage sqlite:///other.db",
     takes_config=True,
 )

@@ -15,7 +15,7 @@ from textrec.registry import model_class
 if TYPE_CHECKING:
     from textrec.config import Config
 
-__all__ = ["ConfigCommand", "changed", "configuration"]
+__all__ = ["ConfigCommand", "changed", "configuration", "flagged"]
 
 _KEY = "textrec.config_flags"
 
@@ -39,6 +39,11 @@ def configuration(ctx: Any, model: str, path: Any) -> Config:
     kind = model_class(model).config_type
     flags: Mapping[str, Any] = ctx.meta.get(_KEY, {})
     return kind.from_mapping(flags) if path is None else kind.from_toml(path, **flags)
+
+
+def flagged(ctx: Any) -> list[str]:
+    """The fields that stand on the command line as flags."""
+    return list(ctx.meta.get(_KEY, {}))
 
 
 def changed(config: Config) -> dict[str, Any]:

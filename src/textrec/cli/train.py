@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from textrec.learn.recommender import Recommender
     from textrec.protocol.splits import Fold
 
-__all__ = ["check_place", "train"]
+__all__ = ["check_place", "checkpoint_folder", "train"]
 
 VALIDATIONS = ("cold", "warm", "none")
 
@@ -68,6 +69,15 @@ def train(
     json_log: Annotated[
         Path | None, typer.Option("--json-log", metavar="FILE", help="Write each event of training as a JSON line.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the same training where it was stopped or killed.")
+    ] = False,
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(
+            "--checkpoint-every", min=0, metavar="SECONDS", help="How often progress is saved, beside every epoch."
+        ),
+    ] = 60.0,
     seed: Seed = 0,
     threads: Threads = None,
     device: Device = "auto",
@@ -75,15 +85,18 @@ def train(
     """Train a model and write it to a folder.
 
     Every field of the model's configuration is an option too, such as --learning-rate 0.01 for learning_rate;
-    textrec config --model NAME shows them. Ctrl-C ends training and keeps the best epoch so far.
+    textrec config --model NAME shows them. Ctrl-C ends training and keeps the best epoch so far; the same command
+    with --resume goes on from there, after a kill or a power cut too.
     """
     set_threads(threads)
     check_place(out)
     config = configuration(ctx, model, config_file)
-    from textrec.model_folder import save
+    from textrec.learn.model import Checkpoint
+    from textrec.model_folder import check_likes_may_go, save
     from textrec.registry import create
 
     recommender = create(model, config, seed=seed, device=device)
+    check_likes_may_go(recommender, not without_likes)
     how = _validation(recommender, validate)
     with spinner("reading"):
         dataset = read_data(data, likes, items, min_rating, strict, encoding, quiet=True)
@@ -94,10 +107,19 @@ def train(
     say(f"model {model}: {settings or 'default configuration'}, seed {seed}")
     fold = _held_out(dataset, how, seed, asked=validate is not None)
     with monitored(f"training {model}", json_log) as monitor:
-        recommender.fit(dataset, validation=fold, monitor=monitor)
+        checkpoint = Checkpoint(checkpoint_folder(out), checkpoint_every, resume)
+        recommender.fit(dataset, validation=fold, monitor=monitor, checkpoint=checkpoint)
     place = save(recommender, out, with_likes=not without_likes)
+    if not recommender.report.interrupted:
+        shutil.rmtree(checkpoint_folder(out), ignore_errors=True)
     for line in _outcome(recommender, fold, place, out, without_likes):
         say(line)
+
+
+def checkpoint_folder(out: Path) -> Path:
+    """Where training for the model folder `out` saves its progress: beside it, gone once the model is there."""
+    place = out.absolute()
+    return place.parent / f".{place.name}.checkpoint"
 
 
 def check_place(out: Path) -> None:
@@ -141,7 +163,7 @@ def _outcome(model: Recommender, fold: Fold | None, place: Path, out: Path, with
     report: FitReport = model.report
     lines = []
     if report.interrupted:
-        lines.append(f"stopped by Ctrl-C after {report.epochs} epochs; the best so far is kept")
+        lines.append(f"stopped by Ctrl-C after {report.epochs} epochs; the best so far is kept, --resume goes on")
     if report.epochs:
         value = f", {fold.setting} validation {report.validation:.4f}" if fold and report.validation is not None else ""
         lines.append(f"trained {report.epochs} epochs, the best is number {report.best_epoch}{value}")

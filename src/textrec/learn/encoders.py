@@ -15,10 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import PackedSequence
 
+from textrec.errors import ArgumentError, DataError
+from textrec.learn.packed_gru import FastDropout, Packing, run_layer
 from textrec.learn.tensors import to_tensor
-from textrec.text import Documents
+from textrec.learn.word_vectors import WordVectors
+from textrec.text import Documents, Vocabulary
 
 __all__ = ["Embed", "Gru", "Pooling", "TextEncoder", "TokenBatch"]
 
@@ -79,6 +81,40 @@ class TextEncoder(nn.Module, ABC):
         nn.init.normal_(self.words.weight, std=init_scale)
         self.dim = dim
         self.word_dropout = word_dropout
+
+    def start_from(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float) -> None:
+        """Set the words of the vocabulary that have a pre-trained vector to it, brought to a norm.
+
+        Raises:
+            ArgumentError: the vectors have another size than D.
+            DataError: no word of the vocabulary has a vector.
+        """
+        dim = self.words.embedding_dim
+        if vectors.dim != dim:
+            raise ArgumentError(
+                f"word_vectors must have {dim} dimensions as the model's word vectors do, got {vectors.dim}; set "
+                f"embedding_dim = {vectors.dim} (a model without that field: factors), or make them with --dim {dim}"
+            )
+        rows = [row for row, word in enumerate(vocabulary) if word in vectors]
+        if not rows:
+            raise DataError(
+                f"none of the {len(vectors):,} words with a vector (such as {vectors.words[0]!r}) is a word of the "
+                "training texts; words must be lower case, numbers <NUM>"
+            )
+        with torch.no_grad():
+            scaled = vectors.rows_for([vocabulary.words[row] for row in rows], norm)
+            self.words.weight[rows] = to_tensor(scaled, self.words.weight.device)
+
+    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float, most: int) -> Vocabulary:
+        """Add up to `most` words with a pre-trained vector that the vocabulary lacks; the wider vocabulary.
+
+        No training text has them, so no gradient would reach them: they join after training, which costs nothing.
+        """
+        words = vectors.words_beyond(vocabulary, most)
+        weight = self.words.weight.detach()
+        weight = torch.cat([weight, to_tensor(vectors.rows_for(words, norm), weight.device)])
+        self.words = nn.Embedding(len(weight), self.words.embedding_dim, _weight=weight)
+        return Vocabulary.from_words([*vocabulary, *words])
 
     def forward(self, batch: TokenBatch, vectors: Tensor | None = None) -> Tensor:
         """g(X) of each text, [B, K]; an empty text gives zeros.
@@ -155,37 +191,26 @@ class Gru(TextEncoder):
         super().__init__(n_words, embedding_dim, dim, init_scale=init_scale, word_dropout=word_dropout)
         self.first = nn.GRU(embedding_dim, hidden_dim, bidirectional=True)
         self.second = nn.GRU(2 * hidden_dim, dim)
-        self.dropouts = nn.ModuleList(nn.Dropout(probability) for probability in dropout)
+        self.dropouts = nn.ModuleList(FastDropout(probability) for probability in dropout)
         self.pooling = pooling
 
     def _encode(self, batch: TokenBatch, vectors: Tensor | None) -> Tensor:
-        order, sizes, text = _time_major(batch)
-        inputs = self.words(batch.ids[order]) if vectors is None else vectors[order]
-        hidden = self.first(PackedSequence(self.dropouts[0](inputs), sizes))[0].data
-        hidden = self.second(PackedSequence(self.dropouts[1](hidden), sizes))[0].data
-        return self._pool(self.dropouts[2](hidden), text, batch.lengths, sizes)
+        packing = Packing.of(batch.lengths, batch.text_of_token())
+        inputs = self.words(batch.ids[packing.order]) if vectors is None else vectors[packing.order]
+        hidden = run_layer(self.first, self.dropouts[0](inputs), packing)
+        hidden = run_layer(self.second, self.dropouts[1](hidden), packing)
+        return self._pool(self.dropouts[2](hidden), packing, batch.lengths)
 
-    def _pool(self, states: Tensor, text: Tensor, lengths: Tensor, sizes: Tensor) -> Tensor:
+    def _pool(self, states: Tensor, packing: Packing, lengths: Tensor) -> Tensor:
         """States [N, K] by time step, one vector a text [B, K]; a text without tokens stays zero."""
+        text = packing.text
         pooled = states.new_zeros(len(lengths), self.dim)
         if self.pooling == "mean":
             return pooled.index_add(0, text, states) / lengths.clamp(min=1)[:, None]
         if self.pooling == "max":
             return pooled.scatter_reduce(0, text[:, None].expand_as(states), states, "amax", include_self=False)
-        step = torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(text.device)
-        last = step == lengths[text] - 1
+        last = packing.step == lengths[text] - 1
         return pooled.index_add(0, text[last], states[last])
-
-
-def _time_major(batch: TokenBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """Token order by time step and, within a step, by falling length; texts a step (on the CPU); text of each token."""
-    text = batch.text_of_token()
-    starts = batch.lengths.cumsum(0) - batch.lengths
-    step = torch.arange(batch.n_tokens, device=text.device) - starts[text]
-    rank = torch.empty_like(batch.lengths)
-    rank[torch.argsort(batch.lengths, descending=True, stable=True)] = torch.arange(len(batch), device=text.device)
-    order = torch.argsort(step * len(batch) + rank[text])
-    return order, torch.bincount(step).cpu(), text[order]
 
 
 def _drop_words(batch: TokenBatch, probability: float) -> TokenBatch:

@@ -9,10 +9,9 @@ Shapes: `B` documents, `K` factors, `U` users, `I` items, `G` tags.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from textrec.dataset import Csr, Rows
+from textrec.learn.batches import cut, length_buckets
+from textrec.learn.checkpoints import State, load_optimizer_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
 from textrec.learn.factors import solve_factors
 from textrec.learn.losses import Pairs, all_users_loss, tag_loss
-from textrec.learn.tensors import to_tensor
+from textrec.learn.tensors import low_precision, to_tensor
 from textrec.text import Documents
 
 __all__ = ["ExactTrainee", "Objective", "TagHead", "encode_documents", "solve_around"]
@@ -112,13 +113,27 @@ class TagHead(nn.Module):
         self.vectors = nn.Parameter(torch.randn(n_tags, dim) * init_scale)
         self.bias = nn.Parameter(torch.from_numpy(np.log(frequency / (1 - frequency)).astype(np.float32)))
 
+    @classmethod
+    def of(cls, vectors: Tensor) -> TagHead:
+        """A head with these tag vectors [G, K] and no bias."""
+        head = cls(sp.csr_array((0, len(vectors))), vectors.shape[1]).to(vectors.device)
+        head.load_state_dict({"vectors": vectors.detach(), "bias": torch.zeros_like(vectors[:, 0])})
+        return head
+
     def forward(self, vectors: Tensor) -> Tensor:
         """Logits [B, G]."""
         return torch.addmm(self.bias, vectors, self.vectors.T)
 
 
-def encode_documents(encoder: TextEncoder, documents: Documents, batch_tokens: int = 1 << 16) -> FloatArray:
-    """g(X) of every row, dropout off, float32 [n, K]."""
+def encode_documents(
+    encoder: TextEncoder,
+    documents: Documents,
+    batch_tokens: int = 1 << 14,
+    *,
+    precision: torch.dtype = torch.float32,
+    progress: Callable[[int], None] | None = None,
+) -> FloatArray:
+    """g(X) of every row, dropout off, float32 [n, K]; `progress` is told the texts of each batch."""
     device = encoder.words.weight.device
     was_training = encoder.training
     encoder.eval()
@@ -126,9 +141,11 @@ def encode_documents(encoder: TextEncoder, documents: Documents, batch_tokens: i
     sizes = np.diff(documents.starts)
     rows = np.argsort(sizes, kind="stable")
     parts = np.cumsum(sizes[rows]) // batch_tokens
-    with torch.inference_mode():
+    with torch.inference_mode(), low_precision(device, precision):
         for part in np.split(rows, np.flatnonzero(np.diff(parts)) + 1):
             encoded[part] = encoder(TokenBatch.of(documents, part, device)).float().cpu().numpy()
+            if progress is not None:
+                progress(len(part))
     encoder.train(was_training)
     return encoded
 
@@ -146,6 +163,7 @@ class ExactTrainee:
         learning_rate: of Adam, for the encoder.
         tag_learning_rate: of Adam, for the tag head.
         evaluate: stopping metric of (users [U, K], encoder), or None.
+        precision: of the encoder's products while training.
     """
 
     def __init__(
@@ -160,6 +178,7 @@ class ExactTrainee:
         learning_rate: float,
         tag_learning_rate: float = 0.01,
         evaluate: Callable[[FloatArray, TextEncoder], float] | None,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         self.encoder, self.head, self.objective = encoder, head, objective
         self.documents, self.likes, self.tags = documents, likes, tags
@@ -169,12 +188,11 @@ class ExactTrainee:
         self.examples: Rows = np.flatnonzero(self.liked | tagged if head is not None else self.liked)
         self.n_examples = len(self.examples)
         self.device = encoder.words.weight.device
-        groups = [{"params": list(encoder.parameters()), "lr": learning_rate}]
-        if head is not None:
-            groups.append({"params": list(head.parameters()), "lr": tag_learning_rate})
-        self.optimizer = torch.optim.Adam(groups)
-        self.rates = [learning_rate, tag_learning_rate]
-        self.evaluate = evaluate
+        groups = [(list(encoder.parameters()), learning_rate)]
+        groups += [] if head is None else [(list(head.parameters()), tag_learning_rate)]
+        self.optimizer = torch.optim.Adam([{"params": parameters, "lr": rate} for parameters, rate in groups])
+        self.rates = [rate for _, rate in groups]
+        self.evaluate, self.precision = evaluate, precision
         self.offsets = np.zeros((len(documents), encoder.dim), np.float32)
         self._solve()
 
@@ -182,15 +200,28 @@ class ExactTrainee:
         """Lower the learning rates along a cosine, to a tenth at the last epoch."""
         progress = (epoch - 1) / max(epochs - 1, 1)
         factor = 0.55 + 0.45 * float(np.cos(np.pi * progress))
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=False):
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         self.encoder.train()
+
+    @property
+    def learning_rate(self) -> float:
+        """The encoder's present one."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def batches(self, order: Rows, size: int, rng: np.random.Generator) -> list[Rows]:
+        """Batches of texts of about one length when the encoder reads step by step, else as they come."""
+        if not self.encoder.reads_order:
+            return cut(order, size)
+        return length_buckets(order, np.diff(self.documents.starts)[self.examples], size, rng)
 
     def step(self, examples: Rows) -> tuple[float, int]:
         """One Adam step on the loss of these documents."""
         rows = self.examples[examples]
         batch = TokenBatch.of(self.documents, rows, self.device)
-        loss = self._loss(self.encoder(batch), rows)
+        with low_precision(self.device, self.precision):
+            text = self.encoder(batch)
+        loss = self._loss(text.float(), rows)
         self.optimizer.zero_grad(set_to_none=True)
         (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -219,7 +250,7 @@ class ExactTrainee:
 
     def _solve(self) -> None:
         """Users (and offsets, when they alternate) for the encoder as it stands."""
-        text = encode_documents(self.encoder, self.documents)
+        text = encode_documents(self.encoder, self.documents, precision=self.precision)
         users = self.objective.solve_users(self.likes, text + self.offsets, self.liked)
         if self.objective.offsets == "alternate":
             self.offsets = self.objective.solve_items(self.by_item, users, text) - text
@@ -231,14 +262,28 @@ class ExactTrainee:
         self._solve()
         return None if self.evaluate is None else self.evaluate(self.users.cpu().numpy(), self.encoder)
 
-    def snapshot(self) -> Any:
-        """Encoder and tag head, copied."""
-        head = None if self.head is None else copy.deepcopy(self.head.state_dict())
-        return copy.deepcopy(self.encoder.state_dict()), head
+    def state(self) -> State:
+        """Encoder, tag head, optimiser, and what the last solve gave."""
+        kept = {f"optimizer.{name}": value for name, value in optimizer_state(self.optimizer).items()}
+        solved = {"users": self.users.clone(), "offsets": torch.from_numpy(self.offsets.copy())}
+        return self.snapshot() | kept | solved
 
-    def restore(self, snapshot: Any) -> None:
-        """Encoder and tag head as they were."""
-        encoder, head = snapshot
-        self.encoder.load_state_dict(encoder)
+    def resume(self, state: State) -> None:
+        """Go on from a state."""
+        self.restore(state)
+        load_optimizer_state(self.optimizer, part(state, "optimizer."))
+        self.users, self.offsets = state["users"].to(self.device), state["offsets"].numpy()
+        self.gram = self.users.T @ self.users
+
+    def snapshot(self) -> State:
+        """Encoder and tag head, copied."""
+        state = {f"encoder.{name}": value.clone() for name, value in self.encoder.state_dict().items()}
         if self.head is not None:
-            self.head.load_state_dict(head)
+            state |= {f"tags.{name}": value.clone() for name, value in self.head.state_dict().items()}
+        return state
+
+    def restore(self, snapshot: State) -> None:
+        """Encoder and tag head as they were."""
+        self.encoder.load_state_dict(part(snapshot, "encoder."))
+        if self.head is not None:
+            self.head.load_state_dict(part(snapshot, "tags."))

@@ -73,6 +73,7 @@ class Model(ABC):
     capabilities: ClassVar[frozenset[Capability]]
     config_type: ClassVar[type[Config]] = Config
     stops_early: ClassVar[bool] = False  # whether `fit` makes use of `validation`
+    ranks_by_likes: ClassVar[bool] = False  # whether a user is the likes themselves: a folder cannot leave them out
 
     data: Dataset  # what the model was trained on: its users, catalogue and likes
     vocabulary: Vocabulary | None = None  # the words it knows
@@ -114,6 +115,10 @@ class Model(ABC):
     def _score(self, user_reps: Any, item_reps: Any) -> FloatArray:
         """Scores [B, C]; a dot product unless a model says otherwise."""
         return np.asarray(user_reps @ item_reps.T, np.float32)
+
+    def _directions(self, item_reps: Any) -> Any:
+        """The part of item representations that `similar` compares; all of it unless a model says otherwise."""
+        return item_reps
 
     def _encode(self, items: Items) -> FloatArray:
         """Text vectors [n, K] (`vectors`)."""

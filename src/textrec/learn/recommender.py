@@ -76,7 +76,7 @@ class Recommender(Model):
             A frame `user_id, rank, item_id, score`, rank from 1; without a name the user of `liked` is "new".
 
         Raises:
-            UnknownUserError, UnknownItemError, ArgumentError, CapabilityError
+            TextrecError: an unknown user or item, a bad argument, or something the model cannot do.
         """
         blocks = self.recommend_blocks(users, liked=liked, k=k, items=items, exclude_seen=exclude_seen)
         return pl.concat(list(blocks))
@@ -158,8 +158,8 @@ class Recommender(Model):
         self._require("vectors")
         check_k(k, self.data.n_items, "items")
         selection = self.select(items)
-        catalogue = unit_rows(self._item_reps(self.select(None)))
-        queries = unit_rows(self._item_reps(selection))
+        catalogue = unit_rows(self._directions(self._item_reps(self.select(None))))
+        queries = unit_rows(self._directions(self._item_reps(selection)))
         own = binary_csr(
             np.flatnonzero(selection.rows >= 0),
             selection.rows[selection.rows >= 0],

@@ -1,22 +1,26 @@
-"""The one training loop: epochs of mini-batches, validation, early stopping, progress, Ctrl-C.
+"""The one training loop: epochs of mini-batches, validation, early stopping, progress, checkpoints, Ctrl-C.
 
 It knows nothing of encoders, losses or recommenders: a `Trainee` brings those.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from textrec.errors import TrainingError
-from textrec.learn.model import FitReport, Monitor
+from textrec.learn.checkpoints import Checkpoints, State
+from textrec.learn.model import Checkpoint, FitReport, Monitor
 
 __all__ = ["Schedule", "Trainee", "train"]
+
+Examples = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,72 +38,147 @@ class Trainee(Protocol):
 
     n_examples: int
 
+    @property
+    def learning_rate(self) -> float:
+        """The present one, for messages."""
+
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Prepare an epoch, counted from 1."""
 
-    def step(self, examples: npt.NDArray[np.int64]) -> tuple[float, int]:
+    def batches(self, order: Examples, size: int, rng: np.random.Generator) -> list[Examples]:
+        """Cut an epoch's order into batches of at most `size`."""
+
+    def step(self, examples: Examples) -> tuple[float, int]:
         """One optimiser step on these examples; the summed loss and the tokens that were encoded."""
 
     def validate(self) -> float | None:
         """The stopping metric, higher is better; None without validation."""
 
-    def snapshot(self) -> Any:
-        """What `restore` needs to come back to this point."""
+    def state(self) -> State:
+        """All that training changes, copied."""
 
-    def restore(self, snapshot: Any) -> None:
-        """Go back to a snapshot."""
+    def resume(self, state: State) -> None:
+        """Go on from a state."""
+
+    def snapshot(self) -> State:
+        """What `restore` needs to come back to the model of this point, copied."""
+
+    def restore(self, snapshot: State) -> None:
+        """Go back to the model of a snapshot."""
 
 
-def train(trainee: Trainee, schedule: Schedule, *, metric: str, monitor: Monitor | None) -> FitReport:
+@dataclass
+class _Position:
+    """How far training has come; JSON in a checkpoint."""
+
+    epoch: int = 1
+    steps: int = 0  # done in this epoch
+    loss: float = 0.0  # summed in this epoch
+    seconds: float = 0.0  # spent in this epoch
+    report: FitReport = field(default_factory=FitReport)
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> _Position:
+        return cls(**values | {"report": FitReport(**values["report"])})
+
+
+def train(
+    trainee: Trainee,
+    schedule: Schedule,
+    *,
+    metric: str,
+    monitor: Monitor | None,
+    checkpoint: Checkpoint | None = None,
+    identity: str = "",
+) -> FitReport:
     """Train until the epochs are done, validation has not improved for `patience` epochs, or Ctrl-C.
 
     The trainee is left at its best epoch (the last one without validation). After Ctrl-C that is the best so far.
 
+    Args:
+        trainee: what is trained.
+        schedule: how long.
+        metric: name of what `validate` returns, for the monitor.
+        monitor: told of every step and epoch.
+        checkpoint: where to save progress, and whether to go on from there: a run that was killed and resumed does
+            the same steps with the same numbers as one that was not.
+        identity: says what is trained; a checkpoint with another one is refused.
+
     Raises:
-        TrainingError: the loss is not a number; names epoch and step.
+        TrainingError: the loss is not a number; names step, batch and learning rate.
+        CheckpointError: a checkpoint that cannot be resumed.
     """
-    report = FitReport()
-    best = trainee.snapshot()
+    checkpoints = Checkpoints(checkpoint, identity)
+    position, best = _Position(), trainee.snapshot()
+    if saved := checkpoints.load():
+        position, best = _Position.of(saved.position), saved.best
+        trainee.resume(saved.now)
+    report = position.report
+    report.interrupted = False
     try:
-        for epoch in range(1, schedule.epochs + 1):
-            started = time.perf_counter()
-            loss = _epoch(trainee, schedule, epoch, report, monitor)
+        while position.epoch <= schedule.epochs and report.epochs - report.best_epoch < schedule.patience:
+            started = time.perf_counter() - position.seconds
+            _epoch(trainee, schedule, position, best, monitor, checkpoints, started)
             value = trainee.validate()
-            report.epochs = epoch
+            report.epochs = position.epoch
             improved = value is None or report.validation is None or value > report.validation
             if improved:
-                report.best_epoch, report.validation, best = epoch, value, trainee.snapshot()
+                report.best_epoch, report.validation, best = position.epoch, value, trainee.snapshot()
             if monitor is not None:
-                seconds = time.perf_counter() - started
-                event = {"event": "epoch", "epoch": epoch, "epochs": schedule.epochs, "loss": loss}
-                if value is not None:
-                    event[metric] = value
-                rate = trainee.n_examples / max(seconds, 1e-9)
-                monitor(event | {"best": improved, "seconds": seconds, "documents_per_second": rate})
-            if epoch - report.best_epoch >= schedule.patience:
-                break
+                monitor(_epoch_event(trainee, schedule, position, metric, value, improved, started))
+            position.epoch, position.steps, position.loss, position.seconds = position.epoch + 1, 0, 0.0, 0.0
+            checkpoints.save(dataclasses.asdict(position), trainee.state, best)
     except KeyboardInterrupt:
         report.interrupted = True
     trainee.restore(best)
     return report
 
 
-def _epoch(trainee: Trainee, schedule: Schedule, epoch: int, report: FitReport, monitor: Monitor | None) -> float:
-    """One pass over the examples; the mean loss of an example."""
-    trainee.begin_epoch(epoch, schedule.epochs)
+def _epoch(
+    trainee: Trainee,
+    schedule: Schedule,
+    position: _Position,
+    best: State,
+    monitor: Monitor | None,
+    checkpoints: Checkpoints,
+    started: float,
+) -> None:
+    """One pass over the examples, or what is left of it."""
+    trainee.begin_epoch(position.epoch, schedule.epochs)
     # The order depends on seed and epoch alone, so that a resumed run continues with the same batches.
-    order = np.random.default_rng([schedule.seed, epoch]).permutation(trainee.n_examples)
-    total = 0.0
-    for start in range(0, len(order), schedule.batch_size):
-        batch = order[start : start + schedule.batch_size]
+    rng = np.random.default_rng([schedule.seed, position.epoch])
+    batches = trainee.batches(rng.permutation(trainee.n_examples), schedule.batch_size, rng)
+    done = sum(len(batch) for batch in batches[: position.steps])
+    for number, batch in enumerate(batches[position.steps :], position.steps + 1):
         loss, tokens = trainee.step(batch)
         if not math.isfinite(loss):
-            step = start // schedule.batch_size + 1
             raise TrainingError(
-                f"the loss is {loss} in epoch {epoch}, step {step}; lower learning_rate or check the data"
+                f"the loss is {loss} in epoch {position.epoch}, step {number} of {len(batches)} (a batch of "
+                f"{len(batch)}, learning rate {trainee.learning_rate:.2g}); lower learning_rate or check the data"
             )
-        total += loss
-        report.tokens_encoded += tokens
+        position.steps, position.loss = number, position.loss + loss
+        position.report.tokens_encoded += tokens
+        done += len(batch)
         if monitor is not None:
-            monitor({"event": "step", "epoch": epoch, "done": start + len(batch), "total": len(order)})
-    return total / max(len(order), 1)
+            monitor({"event": "step", "epoch": position.epoch, "done": done, "total": trainee.n_examples})
+        if checkpoints.due() and number < len(batches):
+            position.seconds = time.perf_counter() - started
+            checkpoints.save(dataclasses.asdict(position), trainee.state, best)
+
+
+def _epoch_event(
+    trainee: Trainee,
+    schedule: Schedule,
+    position: _Position,
+    metric: str,
+    value: float | None,
+    improved: bool,
+    started: float,
+) -> dict[str, Any]:
+    seconds = time.perf_counter() - started
+    event: dict[str, Any] = {"event": "epoch", "epoch": position.epoch, "epochs": schedule.epochs}
+    event["loss"] = position.loss / max(trainee.n_examples, 1)
+    if value is not None:
+        event[metric] = value
+    event |= {"best": improved, "seconds": seconds, "tokens_encoded": position.report.tokens_encoded}
+    return event | {"documents_per_second": trainee.n_examples / max(seconds, 1e-9)}

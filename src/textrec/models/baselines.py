@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.feature_extraction.text import TfidfTransformer
 
 from textrec.config import Config, bounded
 from textrec.dataset import Csr, Dataset, Items, Rows
@@ -19,7 +18,8 @@ from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.reasons import WordWeights
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import dense, unit_rows
-from textrec.models.ngrams import NgramIndex, entries, ngram_counts, ngram_places
+from textrec.models.ngrams import entries, ngram_places
+from textrec.models.tfidf import TfidfRows, csr_arrays, csr_from
 from textrec.protocol.splits import Fold
 from textrec.text import Vocabulary
 
@@ -85,20 +85,18 @@ class TfidfProfile(Recommender):
 
     config: TfidfConfig
     vocabulary: Vocabulary
-    _index: NgramIndex
-    _weights: TfidfTransformer
+    _texts_to_rows: TfidfRows
     _items: Csr  # [I, F] rows of length 1
     _profiles: Csr  # [U, F] rows of length 1
 
     def _fit(
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
-        self.vocabulary = Vocabulary.build(train.items.documents, min_count=1)
-        documents = self.vocabulary.recode(train.items.documents)
-        longest = self.config.ngrams if documents.ordered else 1
-        self._index, counts = NgramIndex.build(documents, longest=longest, min_items=self.config.min_items)
-        self._weights = TfidfTransformer(sublinear_tf=self.config.sublinear).fit(counts)
-        self._items = _float32(self._weights.transform(counts))
+        config = self.config
+        self._texts_to_rows, self._items = TfidfRows.fit(
+            train.items.documents, ngrams=config.ngrams, min_items=config.min_items, sublinear=config.sublinear
+        )
+        self.vocabulary = self._texts_to_rows.vocabulary
         self._refit_likes()
 
     def _refit_likes(self) -> None:
@@ -111,8 +109,7 @@ class TfidfProfile(Recommender):
         return self._items[rows]
 
     def _new_reps(self, items: Items) -> Csr:
-        counts = ngram_counts(self.vocabulary.recode(items.documents), self._index)
-        return _float32(self._weights.transform(counts))
+        return self._texts_to_rows.rows(items.documents)
 
     def _fold_in(self, likes: Csr, item_reps: Any) -> Csr:
         return unit_rows(sp.csr_array(likes @ item_reps))
@@ -129,7 +126,7 @@ class TfidfProfile(Recommender):
     def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
         """An n-gram adds its weight in the text times that in the profile, shared by its places and their words."""
         documents = self.vocabulary.recode(items.documents)
-        places = ngram_places(documents, self._index)
+        places = ngram_places(documents, self._texts_to_rows.index)
         texts = self._new_reps(items)
         products = entries(sp.csr_array(texts.multiply(dense(user))), places.row, places.column)
         weights = np.bincount(places.token, products * places.part, len(documents.ids))
@@ -144,30 +141,10 @@ class TfidfProfile(Recommender):
         return dense(self._new_reps(items))
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {
-            "ngrams": self._index.keys,
-            "idf": self._weights.idf_,
-            **_csr_arrays("items", self._items),
-            **_csr_arrays("profiles", self._profiles),
-        }
+        own = csr_arrays("items", self._items) | csr_arrays("profiles", self._profiles)
+        return self._texts_to_rows.arrays() | own
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        self._index = NgramIndex(arrays["ngrams"], len(self.vocabulary))
-        self._weights = TfidfTransformer(sublinear_tf=self.config.sublinear)
-        self._weights.idf_ = arrays["idf"]
-        self._items = _csr_from("items", arrays, len(arrays["ngrams"]))
-        self._profiles = _csr_from("profiles", arrays, len(arrays["ngrams"]))
-
-
-def _float32(matrix: Any) -> Csr:
-    return sp.csr_array(matrix).astype(np.float32)
-
-
-def _csr_arrays(name: str, matrix: Csr) -> dict[str, npt.NDArray[Any]]:
-    return {f"{name}.{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
-
-
-def _csr_from(name: str, arrays: dict[str, npt.NDArray[Any]], n_columns: int) -> Csr:
-    starts = arrays[f"{name}.indptr"]
-    parts = (arrays[f"{name}.data"], arrays[f"{name}.indices"], starts)
-    return sp.csr_array(parts, shape=(len(starts) - 1, n_columns))
+        self._texts_to_rows = TfidfRows.restore(self.vocabulary, arrays, sublinear=self.config.sublinear)
+        self._items = csr_from("items", arrays, len(arrays["ngrams"]))
+        self._profiles = csr_from("profiles", arrays, len(arrays["ngrams"]))

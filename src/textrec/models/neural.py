@@ -1,6 +1,7 @@
-"""Embed and its kin: a text encoder trained on likes (and tags) with the factors solved exactly around it.
+"""Base of the models that train a text encoder on likes (and tags); a family names its encoder.
 
-Score `s_ij = u_i · f(X_j)`, `f(X_j) = g(X_j) + o_j` (paper eq. 3, 4); the recipe is `learn.exact`.
+Score `s_ij = u_i · f(X_j)`, `f(X_j) = g(X_j) + o_j` (paper eq. 3, 4). Two recipes train it: `exact` (`learn.exact`) and
+`paper` (`learn.paper`, which adds `b_i + b_j`).
 
 Shapes: `K` factors, `U` users, `I` items, `G` tags, `C` items of a call.
 """
@@ -8,107 +9,34 @@ Shapes: `K` factors, `U` users, `I` items, `G` tags, `C` items of a call.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from textrec.config import Config, bounded
-from textrec.dataset import Dataset, Items
-from textrec.learn.encoders import Embed, TextEncoder
+from textrec.dataset import Csr, Dataset, Items
+from textrec.learn.encoders import TextEncoder
 from textrec.learn.exact import ExactTrainee, Objective, TagHead, encode_documents, solve_around
 from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
 from textrec.learn.tensors import resolve_device, to_tensor
-from textrec.learn.training import Schedule, train
+from textrec.learn.training import Schedule, Trainee, train
+from textrec.learn.word_vectors import WordVectors, named_vectors
 from textrec.models.solved import SolvedModel
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import Fold
 from textrec.text import Documents, Vocabulary
 
-__all__ = ["EmbedConfig", "EmbedModel", "EmbedMtlConfig", "EmbedMtlModel", "NeuralConfig", "NeuralModel"]
+__all__ = ["READS_TEXT", "NeuralModel"]
 
 FloatArray = npt.NDArray[np.float32]
 
-
-@dataclass(frozen=True)
-class NeuralConfig(Config):
-    """What every text encoder model has."""
-
-    factors: int = bounded(200, 1)
-    """K, the size of user, item and tag vectors (paper §4.1.2)."""
-
-    observed: float = bounded(1.0, above=0.0)
-    """a, the weight of a like."""
-
-    unobserved: float = bounded(0.01, 0.0)
-    """b, the weight of every pair that is not a like."""
-
-    ridge_users: float = bounded(0.1, above=0.0)
-    """λ_u, the ridge on user vectors."""
-
-    ridge_items: float = bounded(1.0, above=0.0)
-    """λ_v, how strongly an item vector is held to its text vector."""
-
-    ridge_text: float = bounded(0.01, 0.0)
-    """λ_g, the ridge on text vectors; without it a large g and a small u would evade the other ridges."""
-
-    offsets: Literal["last", "alternate", "none"] = "last"
-    """When items get their own offset o_j: after training, in turn with it (then ridge_items near 100), or never."""
-
-    sweeps: int = bounded(1, 1)
-    """Item and user solves after training."""
-
-    epochs: int = bounded(30, 1)
-    """Most passes over the texts."""
-
-    patience: int = bounded(5, 1)
-    """Stop after this many epochs without a better validation metric."""
-
-    batch_size: int = bounded(256, 1)
-    """Texts a step."""
-
-    learning_rate: float = bounded(0.003, above=0.0)
-    """Of Adam; it falls along a cosine to a tenth."""
-
-    min_count: int = bounded(5, 1)
-    """Words seen less often in the training texts become <UNK> (paper §4.1.2)."""
-
-    max_tokens: int = bounded(1000, 1)
-    """Longer texts are cut, with a warning."""
-
-    init_scale: float = bounded(0.1, above=0.0)
-    """Standard deviation of new word and tag vectors."""
-
-    word_dropout: float = bounded(0.0, 0.0, 0.95)
-    """Probability that a word is left out of its text while training."""
-
-
-@dataclass(frozen=True)
-class TagsConfig(Config):
-    """What multi-task learning adds."""
-
-    tag_weight: float = bounded(0.05, 0.0)
-    """μ, the weight of a text's tag loss (summed over tags) beside its likes loss."""
-
-    absent_tag_weight: float = bounded(1.0, 0.0)
-    """c', the weight of a tag that is absent (paper §3.3, which gives no value)."""
-
-
-@dataclass(frozen=True)
-class EmbedConfig(NeuralConfig):
-    """Configuration of `embed`."""
-
-    dropout: float = bounded(0.0, 0.0, 0.95)
-    """Probability of dropping a dimension of the mean while training."""
-
-
-@dataclass(frozen=True)
-class EmbedMtlConfig(TagsConfig, EmbedConfig):
-    """Configuration of `embed-mtl`."""
+READS_TEXT: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "gradients"})
+"""What every model of this kind can do."""
 
 
 class NeuralModel(SolvedModel):
@@ -116,9 +44,12 @@ class NeuralModel(SolvedModel):
 
     stops_early = True
     vocabulary: Vocabulary
+    word_vectors: WordVectors | None = None  # to start from, in place of those that the configuration names
     _encoder: TextEncoder
     _head: TagHead | None = None
-    _text: FloatArray  # [I, K] g(X) of the catalogue; `_items` are g(X) + o
+    _text: FloatArray  # [I, K] g(X) of the catalogue
+    # `_items` are g(X) + o; the recipe `paper` adds two columns for the biases to them and to `_users`
+    _factors: PaperFactors  # after training by the recipe `paper`
 
     @abstractmethod
     def _new_encoder(self, n_words: int) -> TextEncoder:
@@ -130,19 +61,33 @@ class NeuralModel(SolvedModel):
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
         torch.manual_seed(self.seed)
-        self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count)
+        vectors = self.word_vectors or named_vectors(self.config.word_vectors)
+        extra = vectors.words_of(train.items.documents) if vectors else ()
+        self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count, extra=extra)
         self._encoder = self._new_encoder(len(self.vocabulary)).to(resolve_device(self.device))
+        if vectors:
+            self._encoder.start_from(vectors, self.vocabulary, self.config.vector_norm)
         part = train if validation is None else validation.train
         self._head = None
-        if "tags" in self.capabilities and part.items.tags.nnz:
-            self._head = TagHead(part.items.tags, self.config.factors, init_scale=self.config.init_scale)
-            self._head.to(resolve_device(self.device))
-        self._run(part, validation, monitor)
+        run = self._run_exact if self.config.recipe == "exact" else self._run_paper
+        run(part, validation, monitor, checkpoint)
+        if vectors:
+            config = self.config
+            self.vocabulary = self._encoder.widen(vectors, self.vocabulary, config.vector_norm, config.widen)
         self._text = encode_documents(self._encoder, self._documents(train.items))
-        self._refit_likes()
+        if self.config.recipe == "exact":
+            self._refit_likes()
+        else:
+            rows = part.items.ids.rows(train.items.ids)
+            self._users, self._items = self._factors.user_rows(), self._factors.item_rows(self._text, rows)
 
-    def _run(self, part: Dataset, validation: Fold | None, monitor: Monitor | None) -> None:
+    def _run_exact(
+        self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
+    ) -> None:
         config = self.config
+        if "tags" in self.capabilities and part.items.tags.nnz:
+            self._head = TagHead(part.items.tags, config.factors, init_scale=config.init_scale)
+            self._head.to(resolve_device(self.device))
         trainee = ExactTrainee(
             self._encoder,
             self._head,
@@ -152,10 +97,47 @@ class NeuralModel(SolvedModel):
             objective=self._objective(),
             learning_rate=config.learning_rate,
             evaluate=None if validation is None else self._stopping_metric(validation),
+            precision=self._precision(),
         )
         schedule = Schedule(config.epochs, config.batch_size, config.patience, self.seed)
+        self._train(trainee, schedule, part, validation, monitor, checkpoint)
+
+    def _run_paper(
+        self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
+    ) -> None:
+        config = self.config
+        every = min(config.paper_evaluate_every, config.paper_steps)
+        tags = len(part.items.tag_names) if "tags" in self.capabilities else 0
+        self._factors = PaperFactors(part.n_users, part.likes_per_item() > 0, tags, config.factors, config.init_scale)
+        self._factors.to(resolve_device(self.device))
+        trainee = PaperTrainee(
+            self._encoder,
+            self._factors,
+            self._documents(part.items),
+            part.likes,
+            part.items.tags,
+            draws=every * config.paper_users,
+            settings=self._paper_settings(),
+            evaluate=None if validation is None else self._paper_stopping_metric(validation),
+        )
+        schedule = Schedule(-(-config.paper_steps // every), config.paper_users, config.patience, self.seed)
+        self._train(trainee, schedule, part, validation, monitor, checkpoint)
+        if tags:
+            self._head = TagHead.of(self._factors.tags)
+
+    def _train(
+        self,
+        trainee: Trainee,
+        schedule: Schedule,
+        part: Dataset,
+        validation: Fold | None,
+        monitor: Monitor | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        sizes = f"{part.n_users} users, {part.n_items} items, {part.n_likes} likes, {len(self.vocabulary)} words"
+        identity = f"{self.name} {self.config.fingerprint()} seed {self.seed} {sizes}"
         metric = "" if validation is None else f"recall@{_stopping_k(validation)}"
-        self.report = train(trainee, schedule, metric=metric, monitor=monitor)
+        self.report = train(trainee, schedule, metric=metric, monitor=monitor, checkpoint=checkpoint, identity=identity)
 
     def _stopping_metric(self, validation: Fold) -> Any:
         """Recall of the held-out likes for users solved at v = g."""
@@ -163,14 +145,45 @@ class NeuralModel(SolvedModel):
         documents = self._documents(validation.candidates)
 
         def recall(users: FloatArray, encoder: TextEncoder) -> float:
-            items = encode_documents(encoder, documents)
-            if validation.setting == "warm":
-                text = encode_documents(encoder, self._documents(validation.train.items))
+            if validation.setting == "cold":
+                items = encode_documents(encoder, documents, precision=self._precision())
+            else:
+                text = encode_documents(encoder, self._documents(validation.train.items), precision=self._precision())
                 users, solved = solve_around(self._objective(), text, validation.train.likes)
                 items = solved[validation.train.items.ids.rows(validation.candidates.ids)]
             return fold_recall(validation, lambda block: users[block] @ items.T, k)
 
         return recall
+
+    def _paper_stopping_metric(self, validation: Fold) -> Any:
+        """Recall of the held-out likes under the recipe `paper`."""
+        k, warm = _stopping_k(validation), validation.setting == "warm"
+        documents = self._documents(validation.candidates)
+        rows = validation.train.items.ids.rows(validation.candidates.ids) if warm else None
+
+        def recall(factors: PaperFactors, encoder: TextEncoder) -> float:
+            text = encode_documents(encoder, documents, precision=self._precision())
+            users, items = factors.user_rows(), factors.item_rows(text, rows)
+            return fold_recall(validation, lambda block: users[block] @ items.T, k)
+
+        return recall
+
+    def _paper_settings(self) -> PaperSettings:
+        config = self.config
+        return PaperSettings(
+            learning_rate=config.learning_rate,
+            ridge_users=config.paper_ridge,
+            alpha=config.paper_alpha,
+            epsilon=config.paper_epsilon,
+            likes_share=config.paper_likes_share,
+            absent_tag_weight=getattr(config, "absent_tag_weight", 1.0),
+            init_scale=config.init_scale,
+            precision=self._precision(),
+        )
+
+    def _precision(self) -> torch.dtype:
+        """Of the encoder's products while training."""
+        return torch.float32
 
     def _objective(self) -> Objective:
         shared: dict[str, Any] = {spec.name: getattr(self.config, spec.name, 0.0) for spec in fields(Objective)}
@@ -180,15 +193,48 @@ class NeuralModel(SolvedModel):
         return self.vocabulary.recode(items.documents).cut(self.config.max_tokens)
 
     def _refit_likes(self) -> None:
-        self._users, self._items = solve_around(self._objective(), self._text, self.data.likes)
+        if self.config.recipe == "exact":
+            self._users, self._items = solve_around(self._objective(), self._text, self.data.likes)
+        else:  # items stay as they were trained, and users are solved around them
+            self._users = self._fold_in(self.data.likes, self._items)
 
     # ------------------------------------------------------------------ ranking
 
     def _new_reps(self, items: Items) -> FloatArray:
-        return self._encode(items)
+        text = self._encode(items)
+        if self.config.recipe == "exact":
+            return text
+        # the mean bias of the training items orders mixed lists fairly and changes nothing among new items
+        bias = self._items[self.data.likes_per_item() > 0, -1].mean()
+        return np.concatenate([text, np.ones((len(text), 1)), np.full((len(text), 1), bias)], 1, dtype=np.float32)
+
+    def _directions(self, item_reps: Any) -> FloatArray:
+        vectors: FloatArray = item_reps[:, : self.config.factors]
+        return vectors
 
     def _encode(self, items: Items) -> FloatArray:
         return encode_documents(self._encoder, self._documents(items))
+
+    def _fold_in(self, likes: Csr, item_reps: Any) -> FloatArray:
+        """The exact user solve with the training items as the pool, without biases."""
+        users = super()._fold_in(likes, item_reps)
+        if self.config.recipe == "exact":
+            return users
+        return np.concatenate([users, np.zeros((len(users), 1)), np.ones((len(users), 1))], 1, dtype=np.float32)
+
+    def _like_shares(self, liked: Any, targets: Any) -> FloatArray | None:
+        """With biases a score is no sum over likes."""
+        return super()._like_shares(liked, targets) if self.config.recipe == "exact" else None
+
+    def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
+        """By gradient; the score of a tag is its log-odds."""
+        if tag is None:
+            direction = user[0, : self.config.factors]
+        else:
+            assert self._head is not None
+            direction = self._head.vectors[tag].detach().cpu().numpy()
+        documents = self.vocabulary.recode(items.documents)
+        return word_weights(self._encoder, documents, direction, max_tokens=self.config.max_tokens)
 
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:
@@ -197,16 +243,6 @@ class NeuralModel(SolvedModel):
             logits = self._head(to_tensor(self._encode(items), self._head.bias.device))
         probabilities: FloatArray = torch.sigmoid(logits).cpu().numpy()
         return probabilities
-
-    def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
-        """By gradient; the score of a tag is its log-odds."""
-        if tag is None:
-            direction = user[0]
-        else:
-            assert self._head is not None
-            direction = self._head.vectors[tag].detach().cpu().numpy()
-        documents = self.vocabulary.recode(items.documents)
-        return word_weights(self._encoder, documents, direction, max_tokens=self.config.max_tokens)
 
     # ------------------------------------------------------------------ saving
 
@@ -237,34 +273,3 @@ def _states(arrays: dict[str, npt.NDArray[Any]], prefix: str, device: torch.devi
 def _stopping_k(validation: Fold) -> int:
     """Recall@50, or Recall@10 where 50 would be a large part of the pool."""
     return 50 if len(validation.candidates) >= 250 else 10
-
-
-_CAPABLE: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "gradients", "bag_of_words"})
-
-
-class EmbedModel(NeuralModel):
-    """Mean of word vectors (paper §3.1)."""
-
-    name = "embed"
-    summary = "mean of word vectors trained on likes (paper §3.1)"
-    capabilities: ClassVar[frozenset[Capability]] = _CAPABLE
-    config_type = EmbedConfig
-
-    def _new_encoder(self, n_words: int) -> TextEncoder:
-        config = self.config
-        return Embed(
-            n_words,
-            config.factors,
-            dropout=config.dropout,
-            init_scale=config.init_scale,
-            word_dropout=config.word_dropout,
-        )
-
-
-class EmbedMtlModel(EmbedModel):
-    """Mean of word vectors trained on likes and tags (paper §3.1, §3.3)."""
-
-    name = "embed-mtl"
-    summary = "mean of word vectors trained on likes and tags together (paper §3.1, §3.3)"
-    capabilities: ClassVar[frozenset[Capability]] = _CAPABLE | {"tags"}
-    config_type = EmbedMtlConfig

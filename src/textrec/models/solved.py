@@ -49,10 +49,11 @@ class SolvedModel(Recommender, ABC):
 
     def _fold_in(self, likes: Csr, item_reps: Any) -> FloatArray:
         """The exact user solve with the training items as the pool."""
-        return solve_fold_in(likes, item_reps, pool=self._pool().root, **self._weights())
+        return solve_fold_in(likes, self._directions(item_reps), pool=self._pool().root, **self._weights())
 
-    def _like_shares(self, liked: Any, targets: Any) -> FloatArray:
-        return like_shares(liked, targets, gram=self._pool().gram, **self._weights())
+    def _like_shares(self, liked: Any, targets: Any) -> FloatArray | None:
+        vectors = self._directions(liked), self._directions(targets)
+        return like_shares(*vectors, gram=self._pool().gram, **self._weights())
 
     def _weights(self) -> dict[str, Any]:
         config = self.config
@@ -63,7 +64,7 @@ class SolvedModel(Recommender, ABC):
         pool = self._last_pool
         if pool is None or pool.items is not self._items or pool.likes is not self.data.likes:
             liked = self.data.likes_per_item() > 0 if self.likes_known else np.ones(len(self._items), np.bool_)
-            gram = gram_matrix(to_tensor(self._items), liked).numpy()
+            gram = gram_matrix(to_tensor(self._directions(self._items)), liked).numpy()
             values, vectors = np.linalg.eigh(gram)
             root = (np.sqrt(np.maximum(values, 0))[:, None] * vectors.T).astype(np.float32)
             self._last_pool = pool = _Pool(self._items, self.data.likes, gram, root)

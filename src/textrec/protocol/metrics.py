@@ -21,6 +21,8 @@ from textrec.protocol.ranking import BLOCK_BYTES, Progress, Scorer, rank_blocks,
 from textrec.protocol.splits import Fold
 
 __all__ = [
+    "LIST_LENGTH",
+    "RECALL_AT",
     "FoldRanking",
     "UserMetrics",
     "aggregate",
@@ -35,7 +37,9 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 LIST_LENGTH = 50
+"""Length of the top lists that coverage and novelty are of."""
 RECALL_AT = (10, 50, 100, 200, 300)
+"""The M of the Recall@M that every evaluation reports."""
 
 
 @dataclass(frozen=True, eq=False)

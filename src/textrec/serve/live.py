@@ -222,17 +222,17 @@ class Live:
     def similar(self, rep: Any, row: int, k: int) -> Ranked:
         """The items nearest to one row of representations by cosine, `row` (−1: none) left out."""
         self.model._require("vectors")
-        query = unit_rows(rep)
+        query = unit_rows(self.model._directions(rep))
         scores = dense(query @ self._unit_known.T)[0]
         if self.added_reps is not None:
-            scores = np.concatenate([scores, dense(query @ unit_rows(self.added_reps).T)[0]])
+            scores = np.concatenate([scores, dense(query @ unit_rows(self.model._directions(self.added_reps)).T)[0]])
         if row >= 0:
             scores[row] = -np.inf
         return ranked(scores, k)
 
     @cached_property
     def _unit_known(self) -> Any:
-        return unit_rows(self.known_reps)
+        return unit_rows(self.model._directions(self.known_reps))
 
     # ------------------------------------------------------------------ audiences
 

@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +21,11 @@ from textrec.dataset import Dataset
 from textrec.errors import ArgumentError
 from textrec.learn.model import Monitor
 from textrec.learn.recommender import Recommender
-from textrec.protocol.metrics import UserMetrics, aggregate, rank_fold, summary, tag_recall
+from textrec.protocol.metrics import LIST_LENGTH, FoldRanking, UserMetrics, aggregate, rank_fold, summary, tag_recall
 from textrec.protocol.splits import Fold, Split, hold_out, split
 from textrec.registry import create, model_class
 
-__all__ = ["Evaluation", "evaluate", "machine", "versions"]
+__all__ = ["Evaluation", "evaluate", "evaluate_fold", "machine", "user_frame", "versions"]
 
 Setting = Literal["cold", "warm", "time"]
 
@@ -39,19 +39,22 @@ class Evaluation:
 
     def per_user(self) -> pl.DataFrame:
         """A frame `fold, user, test_likes, recall@10, recall@50, ndcg@50, hr@10`, for paired tests; user = row."""
-        frames = []
-        for row, metrics in zip(self.result["folds"], self.users, strict=True):
-            columns = {
-                "fold": np.full(len(metrics), row["fold"]),
-                "user": metrics.users,
-                "test_likes": metrics.likes(),
-                "recall@10": metrics.recall(10),
-                "recall@50": metrics.recall(50),
-                "ndcg@50": metrics.ndcg(50),
-                "hr@10": metrics.hr(10),
-            }
-            frames.append(pl.DataFrame(columns))
-        return pl.concat(frames)
+        folds = [row["fold"] for row in self.result["folds"]]
+        return pl.concat([user_frame(fold, metrics) for fold, metrics in zip(folds, self.users, strict=True)])
+
+
+def user_frame(fold: int, metrics: UserMetrics) -> pl.DataFrame:
+    """A row a user with test likes: `fold, user, test_likes, recall@10, recall@50, ndcg@50, hr@10`; user = row."""
+    columns = {
+        "fold": np.full(len(metrics), fold),
+        "user": metrics.users,
+        "test_likes": metrics.likes(),
+        "recall@10": metrics.recall(10),
+        "recall@50": metrics.recall(50),
+        "ndcg@50": metrics.ndcg(50),
+        "hr@10": metrics.hr(10),
+    }
+    return pl.DataFrame(columns)
 
 
 def evaluate(
@@ -99,11 +102,10 @@ def evaluate(
             raise ArgumentError(f"folds must be from 0 to {len(dealt) - 1}, got {number}")
     rows, users = [], []
     for number in chosen:
-        row, metrics = _run_fold(
-            dealt.fold(data, number, transductive=transductive), model, config, seed, device, monitor
-        )
+        fold = dealt.fold(data, number, transductive=transductive)
+        row, ranking = evaluate_fold(fold, model, config=config, seed=seed, device=device, monitor=monitor)
         rows.append(row)
-        users.append(metrics)
+        users.append(ranking.metrics)
         if on_fold is not None:
             on_fold(row)
     mean, deviation = aggregate([{name: value for name, value in row.items() if name != "fold"} for row in rows])
@@ -124,9 +126,36 @@ def evaluate(
     return Evaluation(result, users)
 
 
-def _run_fold(
-    fold: Fold, model: str, config: Any, seed: int, device: str, monitor: Monitor | None
-) -> tuple[dict[str, Any], UserMetrics]:
+def evaluate_fold(
+    fold: Fold,
+    model: str,
+    *,
+    config: Any = None,
+    seed: int = 0,
+    device: str = "auto",
+    monitor: Monitor | None = None,
+    top: int = LIST_LENGTH,
+    prepare: Callable[[Dataset], Dataset] = lambda train: train,
+) -> tuple[dict[str, Any], FoldRanking]:
+    """Fit and test a model on one fold.
+
+    Args:
+        fold: the fold.
+        model: a name of `registry.MODELS`.
+        config: the model's configuration or a mapping of its fields.
+        seed: of the model and of what is held out for early stopping.
+        device: as `registry.create`.
+        monitor: told of training progress.
+        top: length of the top lists, at least 50.
+        prepare: changes what is trained on, after the validation part was held out of it.
+
+    Returns:
+        The figures of the fold (docs/json.md, `folds`), and the ranks and top lists they come from.
+
+    Raises:
+        CapabilityError: a model that cannot rank new items was given a cold fold.
+        KeyboardInterrupt: Ctrl-C while training, which then kept its best epoch; a half-trained model has no figures.
+    """
     _reset_peak()
     started = time.perf_counter()
     recommender = create(model, config, seed=seed, device=device)
@@ -134,15 +163,16 @@ def _run_fold(
     if model_class(model).stops_early:
         how: Literal["cold", "warm"] = "warm" if fold.setting == "warm" else "cold"
         validation = hold_out(fold.train, how, seed=seed, fold=fold.number, transductive=fold.transductive)
-    recommender.fit(fold.train, validation=validation, monitor=monitor)
+        validation = replace(validation, train=prepare(validation.train))
+    recommender.fit(prepare(fold.train), validation=validation, monitor=monitor)
     score, _ = recommender.scorer(fold.candidates)
-    ranking = rank_fold(fold, score)
+    ranking = rank_fold(fold, score, k=max(top, LIST_LENGTH))
     row: dict[str, Any] = {"fold": fold.number, **summary(fold, ranking), **_tag_row(recommender, fold)}
     row |= {"seconds": time.perf_counter() - started, "peak_mb": _peak_mb()}
     row |= {"tokens_encoded": recommender.report.tokens_encoded, "best_epoch": recommender.report.best_epoch}
     if recommender.report.interrupted:
         raise KeyboardInterrupt
-    return row, ranking.metrics
+    return row, ranking
 
 
 def _tag_row(recommender: Recommender, fold: Fold) -> dict[str, float]:

@@ -1,0 +1,124 @@
+"""The factor blocks of CTR and CTR-MTL, each solved exactly in turn (Wang, Blei 2011; paper §4.1.1, §4.1.2).
+
+    L = Σ_ij c_ij (r_ij − u_i·v_j)² + λ_u Σ‖u_i‖² + λ_v Σ‖v_j − θ_j‖²
+        + η Σ_jl c'_jl (t_jl − v_j·τ_l)² + λ_t Σ‖τ_l‖²                                    (the second line: tags)
+
+The likes part sums over items with a training like, the tags part over items with a tag; an item without a like keeps
+v_j = θ_j. Every block is the exact minimiser of L given the others, so L never rises.
+
+Shapes: `U` users, `I` items, `G` tags, `K` factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from textrec.dataset import Csr
+from textrec.learn.factors import solve
+from textrec.learn.squared_loss import Block, squared_loss
+from textrec.learn.tensors import to_tensor
+
+__all__ = ["Alternation", "CtrLoss"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CtrLoss:
+    """The constants of L."""
+
+    observed: float  # a
+    unobserved: float  # b
+    ridge_users: float  # λ_u
+    ridge_items: float  # λ_v
+    tag_weight: float = 0.0  # η
+    absent_tag_weight: float = 0.01  # c' of an absent tag; a present one has 1
+    ridge_tags: float = 0.01  # λ_t
+
+
+class Alternation:
+    """Users, items and tags of L, moved block by block.
+
+    Args:
+        likes: training likes [U, I].
+        theta: θ [I, K].
+        loss: the constants.
+        tags: training tags [I, G]; None leaves them out.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        likes: Csr,
+        theta: FloatArray,
+        loss: CtrLoss,
+        *,
+        tags: Csr = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.loss, self.device = loss, device
+        self.likes, self.by_item = likes, sp.csr_array(likes.T)
+        self.liked = np.diff(self.by_item.indptr) > 0
+        self._liked_rows = to_tensor(np.flatnonzero(self.liked), device)
+        self.theta = to_tensor(theta, device)
+        self.items = self.theta.clone()  # v
+        self.users = torch.zeros(likes.shape[0], theta.shape[1], device=device)
+        self.tags, self.tag_vectors = tags, torch.zeros(0, theta.shape[1], device=device)
+        if tags is not None:
+            self.by_tag = sp.csr_array(tags.T)
+            self.tagged = np.diff(tags.indptr) > 0
+            self.tag_vectors = torch.zeros(tags.shape[1], theta.shape[1], device=device)
+
+    def sweep(self) -> None:
+        """Users, items, tags, each once."""
+        self.solve_users()
+        self.solve_items()
+        self.solve_tags()
+
+    def solve_users(self) -> None:
+        """u_i given the items; zero for a user without likes."""
+        self.users = solve([self._likes_block()], self.loss.ridge_users)
+
+    def solve_items(self) -> None:
+        """v_j around θ_j given users and tags; θ_j where nobody likes the item."""
+        loss = self.loss
+        blocks = [Block(self.by_item, self.users, loss.observed, loss.unobserved)]
+        if self.tags is not None:
+            blocks.append(
+                Block(self.tags, self.tag_vectors, 1.0, loss.absent_tag_weight, loss.tag_weight, rows_in=self.tagged)
+            )
+        rows = np.flatnonzero(self.liked)
+        self.items = self.theta.clone()
+        self.items[self._liked_rows] = solve(blocks, loss.ridge_items, prior=self.theta, rows=rows)
+
+    def solve_tags(self) -> None:
+        """τ_l given the items."""
+        if self.tags is not None:
+            self.tag_vectors = solve([self._tags_block()], self.loss.ridge_tags)
+
+    def objective(self) -> float:
+        """L as it stands."""
+        loss = self.loss
+        total = squared_loss(self._likes_block(), self.users) + loss.ridge_users * _squares(self.users)
+        total += loss.ridge_items * _squares((self.items - self.theta)[self._liked_rows])
+        if self.tags is not None:
+            total += squared_loss(self._tags_block(), self.tag_vectors) + loss.ridge_tags * _squares(self.tag_vectors)
+        return total
+
+    def _likes_block(self) -> Block:
+        loss = self.loss
+        return Block(self.likes, self.items, loss.observed, loss.unobserved, columns_in=self.liked)
+
+    def _tags_block(self) -> Block:
+        loss = self.loss
+        return Block(self.by_tag, self.items, 1.0, loss.absent_tag_weight, loss.tag_weight, columns_in=self.tagged)
+
+
+def _squares(factors: Tensor) -> float:
+    return float(factors.double().square().sum())

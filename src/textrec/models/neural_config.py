@@ -1,0 +1,108 @@
+"""The configuration that all text encoder models share, and what multi-task learning adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textrec.config import Config, bounded
+
+__all__ = ["NeuralConfig", "TagsConfig"]
+
+
+@dataclass(frozen=True)
+class NeuralConfig(Config):
+    """What every text encoder model has."""
+
+    factors: int = bounded(200, 1)
+    """K, the size of user, item and tag vectors (paper §4.1.2)."""
+
+    observed: float = bounded(1.0, above=0.0)
+    """a, the weight of a like."""
+
+    unobserved: float = bounded(0.01, 0.0)
+    """b, the weight of every pair that is not a like."""
+
+    ridge_users: float = bounded(0.1, above=0.0)
+    """λ_u, the ridge on user vectors."""
+
+    ridge_items: float = bounded(5.0, above=0.0)
+    """λ_v, how strongly an item vector is held to its text vector."""
+
+    ridge_text: float = bounded(0.01, 0.0)
+    """λ_g, the ridge on text vectors; without it a large g and a small u would evade the other ridges."""
+
+    offsets: Literal["last", "alternate", "none"] = "last"
+    """When items get their own offset o_j: after training, in turn with it (then ridge_items near 100), or never."""
+
+    sweeps: int = bounded(4, 1)
+    """Item and user solves after training."""
+
+    epochs: int = bounded(30, 1)
+    """Most passes over the texts."""
+
+    patience: int = bounded(5, 1)
+    """Stop after this many epochs without a better validation metric."""
+
+    batch_size: int = bounded(256, 1)
+    """Texts a step."""
+
+    learning_rate: float = bounded(0.003, above=0.0)
+    """Of Adam; it falls along a cosine to a tenth."""
+
+    min_count: int = bounded(5, 1)
+    """Words seen less often in the training texts become <UNK> (paper §4.1.2)."""
+
+    max_tokens: int = bounded(1000, 1)
+    """Longer texts are cut, with a warning."""
+
+    init_scale: float = bounded(0.1, above=0.0)
+    """Standard deviation of new word and tag vectors."""
+
+    word_dropout: float = bounded(0.0, 0.0, 0.95)
+    """Probability that a word is left out of its text while training."""
+
+    word_vectors: str | None = None
+    """Pre-trained word vectors to start from: a folder of `textrec pretrain`, or a word2vec or GloVe file."""
+
+    vector_norm: float = bounded(0.4, above=0.0)
+    """Norm at which every pre-trained word vector starts; a random one has init_scale·√D."""
+
+    widen: int = bounded(100_000, 0)
+    """Most words with a pre-trained vector that join the vocabulary though no training text has them."""
+
+    recipe: Literal["exact", "paper"] = "exact"
+    """How it is trained: `exact` solves the factors in closed form, `paper` follows §4.1.2. The fields that begin with
+    paper_ belong to it, and sweeps, offsets, epochs, batch_size and the weights above to `exact`."""
+
+    paper_steps: int = bounded(20_000, 1)
+    """Most steps."""
+
+    paper_users: int = bounded(512, 1)
+    """Users drawn a step, each with one like and one other item."""
+
+    paper_evaluate_every: int = bounded(200, 1)
+    """Steps between two validations."""
+
+    paper_ridge: float = bounded(0.01, 0.0)
+    """λ_u on the users of a step."""
+
+    paper_alpha: float = bounded(10.0, 0.0)
+    """α of c_i = 1 + α log(1 + |R_i| / ε)."""
+
+    paper_epsilon: float = bounded(1e-8, above=0.0)
+    """ε of the same."""
+
+    paper_likes_share: float = bounded(0.5, 0.0, 1.0)
+    """λ of C = λ C_R + (1 − λ) C_T."""
+
+
+@dataclass(frozen=True)
+class TagsConfig(Config):
+    """What multi-task learning adds."""
+
+    tag_weight: float = bounded(0.05, 0.0)
+    """μ, the weight of a text's tag loss (summed over tags) beside its likes loss."""
+
+    absent_tag_weight: float = bounded(1.0, 0.0)
+    """c', the weight of a tag that is absent (paper §3.3, which gives no value)."""

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textrec.errors import ConfigError
+from textrec.registry import create
+from textrec.study.cells import Cell
+from textrec.study.grid import Spec, load_spec, shipped_specs
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_grid_is_every_combination_that_the_models_can_do(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        summary = "two blocks"
+        data = ["sample", "other"]
+        settings = ["cold", "warm"]
+        folds = [0, 2]
+        [[grid]]
+        models = ["tfidf", "popularity"]
+        seeds = [0, 1]
+        [[grid]]
+        data = ["sample"]
+        settings = ["cold"]
+        models = ["tfidf"]
+        variant = "words"
+        config = { ngrams = 1 }
+        transductive = true
+        """,
+    )
+    spec = load_spec(path)
+    cells = spec.cells()
+    assert (spec.name, spec.summary) == ("mine", "two blocks")
+    # tfidf: 2 data × 2 settings × 2 seeds × 2 folds; popularity cannot rank new items, so warm only
+    assert len(cells) == 16 + 8 + 2
+    assert {cell.fold for cell in cells} == {0, 2}
+    assert not [cell for cell in cells if cell.model == "popularity" and cell.setting == "cold"]
+    last = cells[-1]
+    assert last.config == {"ngrams": 1, "min_items": 2, "sublinear": True}
+    assert last.name == "sample_cold_tfidf_words_transductive_seed0_fold2"
+    assert last.split_name == "sample_cold_seed0"
+
+
+def test_settings_that_do_not_matter_are_not_kept() -> None:
+    block = {
+        "data": ["sample"], "models": ["tfidf"], "settings": ["warm", "time"], "cutoff": "2025-09-01",
+        "candidates": "all", "transductive": True,
+    }  # fmt: skip
+    warm, *rest = Spec.from_toml_values({"grid": [block], "folds": [3]}).cells()
+    assert (warm.cutoff, warm.candidates, warm.transductive) == (None, "eligible", False)
+    assert [(cell.fold, cell.cutoff) for cell in rest] == [(0, "2025-09-01")]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, r"\[\[grid\]\] 1: data must name at least one"),
+        (
+            {"grid": [{"models": ["tfidf"], "data": ["a"], "setting": ["cold"]}]},
+            "unknown field 'setting'; did you mean",
+        ),
+        ({"grid": [{"models": ["tfdf"], "data": ["a"]}]}, "unknown model 'tfdf'; did you mean 'tfidf'"),
+        ({"grid": [{"models": ["tfidf"], "data": ["a"], "settings": ["hot"]}]}, "cold, warm or time, got 'hot'"),
+        ({"grid": [{"models": ["tfidf"], "data": ["a"], "folds": [5]}]}, "folds must be from 0 to 4, got 5"),
+        ({"grid": [{"models": ["tfidf"], "data": ["a"], "seeds": [-1]}]}, "whole numbers of at least 0, got -1"),
+        ({"grid": [{"models": ["tfidf"], "data": ["a"], "variant": "a b"}]}, "letters, digits, dots and dashes"),
+        (
+            {"grid": [{"models": ["tfidf"], "data": ["a"], "config": {"ngram": 1}}]},
+            "model 'tfidf': unknown field 'ngram'",
+        ),
+        ({"grid": [{"models": ["popularity"], "data": ["a"]}]}, "the grid has no cells"),
+        ({"grid": [{"models": ["tfidf"], "data": ["a"]}] * 2}, "two cells are called 'a_cold_tfidf_seed0_fold0'"),
+        ({"grid": 3}, r"grid must be written as \[\[grid\]\] blocks"),
+        ({"baselines": ["x"], "grid": [{"models": ["tfidf"], "data": ["a"]}]}, "baselines: unknown model 'x'"),
+    ],
+)
+def test_bad_grids_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Spec.from_toml_values(values)
+
+
+def test_files_and_names_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no experiment 'smok': give a TOML file or one of .*smoke"):
+        load_spec("smok")
+    with pytest.raises(ConfigError, match=r"mine\.toml: not valid TOML"):
+        load_spec(written(tmp_path, "data = ["))
+    with pytest.raises(ConfigError, match=r"mine\.toml: \[\[grid\]\] 1: models must name at least one"):
+        load_spec(written(tmp_path, "data = ['sample']"))
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_shipped_specs_are_sound(name: str) -> None:
+    spec = load_spec(name)
+    assert spec.name == name
+    assert spec.summary
+    assert spec.cells()
+
+
+def test_a_stored_cell_is_the_same_when_it_ran_the_same() -> None:
+    config = create("embed").config.to_dict()
+    cell = Cell("somewhere/sample", "cold", "embed", 1, config=config)
+    stored = cell.to_dict()
+    assert cell.same_as(stored)
+    assert cell.same_as({**stored, "data": "sample", "variant": "other"})
+    without = {name: value for name, value in config.items() if name != "word_dropout"}
+    assert cell.same_as({**stored, "config": without})  # a field that came later had its default
+    assert not cell.same_as({**stored, "config": {**config, "factors": 7}})
+    assert not cell.same_as({**stored, "fold": 2})
+    assert not cell.same_as({**stored, "seed": 2})
