@@ -31,6 +31,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "vector_files",
             "word_vectors",
             "representations",
+            "reasons",
             "selection",
             "model",
             "lists",
@@ -39,7 +40,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
     ),
     "models": (
-        *("ngrams", "tfidf", "topics", "proportions", "factor_model", "alternation", "topic_reader"),
+        *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),
         *("neural_config", "neural"),
     ),
     "study": (
@@ -48,8 +49,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("paper", "results", "figures", "document", "sections", "paper_tables", "report"),
         *("search_space", "search"),
     ),
-    "roof": ("explain", "model_folder", "retrieval", "cluster"),
-    "serve": (),
+    "roof": ("explanation", "heatmap", "model_folder", "retrieval", "cluster"),
+    "serve": (
+        *("limits", "problems", "storage", "items", "live", "service", "metrics", "guard", "gate"),
+        *("requests", "responses", "routes", "page", "app", "running"),
+    ),
     "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train", "watching"),
 }
 FOLDERS = {path.parent.name for path in ROOT.glob("*/__init__.py")}

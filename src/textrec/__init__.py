@@ -14,6 +14,7 @@ _HOMES = {
     "Recommender": "textrec.learn.recommender",
     "create": "textrec.registry",
     "evaluate": "textrec.study.evaluation",
+    "explain": "textrec.explanation",
     "load": "textrec.model_folder",
     "read": "textrec.data.source",
     "save": "textrec.model_folder",
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "create",
     "evaluate",
+    "explain",
     "load",
     "read",
     "save",
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from textrec.config import Config
     from textrec.data.source import read
     from textrec.dataset import Dataset, Items
+    from textrec.explanation import explain
     from textrec.learn.recommender import Recommender
     from textrec.model_folder import load, save
     from textrec.protocol.splits import split

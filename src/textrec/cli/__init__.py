@@ -15,6 +15,7 @@ from textrec.cli.demo import demo
 from textrec.cli.encode import encode
 from textrec.cli.evaluate import evaluate
 from textrec.cli.experiment import experiment
+from textrec.cli.explain import explain
 from textrec.cli.flags import ConfigCommand
 from textrec.cli.models import models
 from textrec.cli.pretrain import pretrain
@@ -22,6 +23,7 @@ from textrec.cli.recommend import recommend
 from textrec.cli.report import report
 from textrec.cli.running import run
 from textrec.cli.search import search
+from textrec.cli.serve import serve
 from textrec.cli.similar import similar
 from textrec.cli.split import split
 from textrec.cli.tags import tags
@@ -126,7 +128,22 @@ _add(
 _add(audience, USE, "textrec audience model/ --text 'Graph networks for protein folding'", "textrec audience model/ 18")
 _add(similar, USE, "textrec similar model/ 18", "textrec similar model/ --text 'Graph networks' -k 5 --json")
 _add(tags, USE, "textrec tags model/ --text 'Graph networks for protein folding'")
+_add(
+    explain,
+    USE,
+    "textrec explain model/ --user 17",
+    "textrec explain model/ 18 --user 17 --out why.html",
+    "textrec explain model/ --text 'Graph networks for protein folding' --liked 3,18 --json",
+    "textrec explain model/ --text 'Graph networks for protein folding' --tag proteins",
+)
 _add(encode, USE, "textrec encode model/ items.jsonl --out vectors.parquet")
+_add(
+    serve,
+    USE,
+    "textrec serve model/",
+    "textrec serve model/ --port 9000 --db postgresql://textrec@localhost/textrec",
+    "TEXTREC_API_KEY=… textrec serve model/ --host 0.0.0.0 --allow-host recs.example.org",
+)
 _add(update, USE, "textrec update model/ --likes new.csv", "textrec update model/ --likes new.csv --out newer/")
 _add(
     split,

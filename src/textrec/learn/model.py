@@ -19,11 +19,12 @@ import numpy.typing as npt
 from textrec.config import Config
 from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.errors import ArgumentError, CapabilityError, DataError
+from textrec.learn.reasons import WordWeights, occlusion
 from textrec.learn.representations import stack
 from textrec.learn.selection import Selection
 from textrec.protocol.splits import Fold
 from textrec.registry import models_with
-from textrec.text import Vocabulary
+from textrec.text import Documents, Vocabulary
 
 __all__ = ["Capability", "Checkpoint", "FitReport", "FloatArray", "Model", "Monitor"]
 
@@ -126,6 +127,27 @@ class Model(ABC):
     def _tag_scores(self, items: Items) -> FloatArray:
         """Score of every tag of the catalogue for each text [n, G] (`tags`)."""
         raise NotImplementedError
+
+    def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
+        """Weight of every word of the texts for the score of one user (`_user_reps` of one row) or of one tag.
+
+        Unless a model knows better, the weight of a word is what the score loses without it (`cold` or `tags`).
+        """
+
+        def score(documents: Documents) -> FloatArray:
+            texts = Items.build(map(str, range(len(documents))), documents=documents)
+            if tag is not None:
+                return np.asarray(self._tag_scores(texts)[:, tag], np.float32)
+            return np.asarray(self._score(user, self._new_reps(texts))[0], np.float32)
+
+        return WordWeights(occlusion(items.documents, score))
+
+    def _like_shares(self, liked: Any, targets: Any) -> FloatArray | None:
+        """Shares [L, n] of the likes (`_item_reps` of L items) in the scores of n items, which add up to the score.
+
+        None: the model's score is no sum over likes.
+        """
+        return None
 
     def _refit_likes(self) -> None:
         """Recompute what follows from `self.data.likes` without touching what was learnt from text."""

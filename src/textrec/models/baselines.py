@@ -15,8 +15,10 @@ import scipy.sparse as sp
 from textrec.config import Config, bounded
 from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.reasons import WordWeights
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import dense, unit_rows
+from textrec.models.ngrams import entries, ngram_places
 from textrec.models.tfidf import TfidfRows, csr_arrays, csr_from
 from textrec.protocol.splits import Fold
 from textrec.text import Vocabulary
@@ -120,6 +122,20 @@ class TfidfProfile(Recommender):
             part = slice(start, start + _PROFILES_AT_ONCE)
             scores[part] = (item_reps @ np.ascontiguousarray(dense(user_reps[part]).T)).T
         return scores
+
+    def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
+        """An n-gram adds its weight in the text times that in the profile, shared by its places and their words."""
+        documents = self.vocabulary.recode(items.documents)
+        places = ngram_places(documents, self._texts_to_rows.index)
+        texts = self._new_reps(items)
+        products = entries(sp.csr_array(texts.multiply(dense(user))), places.row, places.column)
+        weights = np.bincount(places.token, products * places.part, len(documents.ids))
+        return WordWeights(weights.astype(np.float32))
+
+    def _like_shares(self, liked: Any, targets: Any) -> npt.NDArray[np.float32]:
+        profile = np.asarray(liked.sum(axis=0), np.float32)
+        length = float(np.linalg.norm(profile))
+        return dense(liked @ targets.T) / (length or 1.0)
 
     def _encode(self, items: Items) -> npt.NDArray[np.float32]:
         return dense(self._new_reps(items))

@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrec.config import Config, bounded
-from textrec.dataset import Csr, Rows
-from textrec.learn.factors import solve_fold_in
-from textrec.learn.recommender import Recommender
+from textrec.models.solved import SolvedModel
 
 __all__ = ["FactorConfig", "FactorModel"]
 
@@ -43,30 +41,8 @@ class FactorConfig(Config):
         return [f"unobserved must be below observed, got {self.unobserved} and {self.observed}"]
 
 
-class FactorModel(Recommender):
+class FactorModel(SolvedModel):
     """Users and items as vectors; a subclass learns them and ends with a user solve."""
-
-    config: Any
-    _users: FloatArray  # [U, K]
-    _items: FloatArray  # [I, K]
-
-    def _user_reps(self, users: Rows) -> FloatArray:
-        return self._users[users]
-
-    def _known_reps(self, rows: Rows) -> FloatArray:
-        return self._items[rows]
-
-    def _fold_in(self, likes: Csr, item_reps: Any) -> FloatArray:
-        """The exact user solve with the training items as the pool."""
-        config = self.config
-        return solve_fold_in(
-            likes,
-            item_reps,
-            pool=self._items[self.data.likes_per_item() > 0],
-            ridge=config.ridge_users,
-            observed=config.observed,
-            unobserved=config.unobserved,
-        )
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"users": self._users, "items": self._items}

@@ -16,16 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from textrec.dataset import Csr, Dataset, Items, Rows
+from textrec.dataset import Csr, Dataset, Items
 from textrec.learn.encoders import TextEncoder
 from textrec.learn.exact import ExactTrainee, Objective, TagHead, encode_documents, solve_around
-from textrec.learn.factors import solve_fold_in
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
-from textrec.learn.recommender import Recommender
+from textrec.learn.reasons import WordWeights
+from textrec.learn.saliency import word_weights
 from textrec.learn.tensors import resolve_device, to_tensor
 from textrec.learn.training import Schedule, Trainee, train
 from textrec.learn.word_vectors import WordVectors, named_vectors
+from textrec.models.solved import SolvedModel
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import Fold
 from textrec.text import Documents, Vocabulary
@@ -38,19 +39,16 @@ READS_TEXT: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "gr
 """What every model of this kind can do."""
 
 
-class NeuralModel(Recommender):
+class NeuralModel(SolvedModel):
     """Base of the text encoder models; a subclass names its encoder."""
 
     stops_early = True
-    config: Any
-
     vocabulary: Vocabulary
     word_vectors: WordVectors | None = None  # to start from, in place of those that the configuration names
     _encoder: TextEncoder
     _head: TagHead | None = None
     _text: FloatArray  # [I, K] g(X) of the catalogue
-    _items: FloatArray  # [I, K] g(X) + o
-    _users: FloatArray  # [U, K]; the recipe `paper` adds two columns for the biases
+    # `_items` are g(X) + o; the recipe `paper` adds two columns for the biases to them and to `_users`
     _factors: PaperFactors  # after training by the recipe `paper`
 
     @abstractmethod
@@ -202,12 +200,6 @@ class NeuralModel(Recommender):
 
     # ------------------------------------------------------------------ ranking
 
-    def _user_reps(self, users: Rows) -> FloatArray:
-        return self._users[users]
-
-    def _known_reps(self, rows: Rows) -> FloatArray:
-        return self._items[rows]
-
     def _new_reps(self, items: Items) -> FloatArray:
         text = self._encode(items)
         if self.config.recipe == "exact":
@@ -225,19 +217,24 @@ class NeuralModel(Recommender):
 
     def _fold_in(self, likes: Csr, item_reps: Any) -> FloatArray:
         """The exact user solve with the training items as the pool, without biases."""
-        pool = self._items[self.data.likes_per_item() > 0]
-        constants = self._objective()
-        users = solve_fold_in(
-            likes,
-            self._directions(item_reps),
-            pool=self._directions(pool),
-            observed=constants.observed,
-            unobserved=constants.unobserved,
-            ridge=constants.ridge_users,
-        )
+        users = super()._fold_in(likes, item_reps)
         if self.config.recipe == "exact":
             return users
         return np.concatenate([users, np.zeros((len(users), 1)), np.ones((len(users), 1))], 1, dtype=np.float32)
+
+    def _like_shares(self, liked: Any, targets: Any) -> FloatArray | None:
+        """With biases a score is no sum over likes."""
+        return super()._like_shares(liked, targets) if self.config.recipe == "exact" else None
+
+    def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
+        """By gradient; the score of a tag is its log-odds."""
+        if tag is None:
+            direction = user[0, : self.config.factors]
+        else:
+            assert self._head is not None
+            direction = self._head.vectors[tag].detach().cpu().numpy()
+        documents = self.vocabulary.recode(items.documents)
+        return word_weights(self._encoder, documents, direction, max_tokens=self.config.max_tokens)
 
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:
