@@ -22,7 +22,7 @@ class EmbedConfig(NeuralConfig):
     """Of Adam; it falls along a cosine to a tenth."""
 
     init_scale: float = bounded(0.01, above=0.0)
-    """Standard deviation of new word and tag vectors. Small: a word that is hardly ever seen then adds next to nothing
+    """Standard deviation of new word vectors. Small: a word that is hardly ever seen then adds next to nothing
     to the mean, where it would add noise."""
 
     dropout: float = bounded(0.0, 0.0, 0.95)
@@ -32,6 +32,12 @@ class EmbedConfig(NeuralConfig):
 @dataclass(frozen=True)
 class EmbedMtlConfig(TagsConfig, EmbedConfig):
     """Configuration of `embed-mtl`."""
+
+    learning_rate: float = bounded(0.0005, above=0.0)
+    """Of Adam; it falls along a cosine to a tenth. Lower than Embed's: tags take longer to learn than likes."""
+
+    tag_weight: float = bounded(0.1, 0.0)
+    """μ, the weight of a text's tag loss (summed over tags) beside its likes loss."""
 
 
 class EmbedModel(NeuralModel):

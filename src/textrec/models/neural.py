@@ -86,7 +86,7 @@ class NeuralModel(SolvedModel):
     ) -> None:
         config = self.config
         if "tags" in self.capabilities and part.items.tags.nnz:
-            self._head = TagHead(part.items.tags, config.factors, init_scale=config.init_scale)
+            self._head = TagHead(part.items.tags, config.factors)
             self._head.to(resolve_device(self.device))
         trainee = ExactTrainee(
             self._encoder,

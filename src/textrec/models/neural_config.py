@@ -57,7 +57,7 @@ class NeuralConfig(Config):
     """Longer texts are cut, with a warning."""
 
     init_scale: float = bounded(0.1, above=0.0)
-    """Standard deviation of new word and tag vectors."""
+    """Standard deviation of new word vectors."""
 
     word_dropout: float = bounded(0.0, 0.0, 0.95)
     """Probability that a word is left out of its text while training."""
