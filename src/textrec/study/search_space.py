@@ -6,6 +6,7 @@ field of a new name.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import typing
 from collections.abc import Container, Iterator, Mapping
@@ -106,10 +107,11 @@ def space_of(kind: type[Config], fixed: Mapping[str, Any], setting: Literal["col
     else:
         out.add("embedding_dim" if "embedding_dim" in hints else "factors")
     start = {**kind().to_dict(), **fixed}
+    bounds = {spec.name: spec.metadata for spec in dataclasses.fields(kind)}
     space: dict[str, Domain] = {}
     for field, domain in SPACE.items():
         if field in hints and field not in out:
-            domain = _allowed(domain, hints[field])
+            domain = _allowed(domain, hints[field], bounds[field])
             space |= dict.fromkeys(_parameters(field, start[field]), domain)
     return space
 
@@ -139,8 +141,12 @@ def _parameters(field: str, value: Any) -> Iterator[str]:
         yield field
 
 
-def _allowed(domain: Domain, hint: Any) -> Domain:
-    """A choice without what the field's type does not have."""
+def _allowed(domain: Domain, hint: Any, bounds: Mapping[str, Any]) -> Domain:
+    """The domain without what the field's type or bounds do not allow."""
+    if isinstance(domain, Range):
+        return Range(
+            max(domain.low, bounds.get("low", -math.inf)), min(domain.high, bounds.get("high", math.inf)), domain.log
+        )
     if isinstance(domain, Choice) and typing.get_origin(hint) is Literal:
         return Choice(tuple(value for value in domain.values if value in typing.get_args(hint)))
     return domain
