@@ -147,7 +147,7 @@ def _allowed(domain: Domain, hint: Any, bounds: Mapping[str, Any]) -> Domain:
         return Range(
             max(domain.low, bounds.get("low", -math.inf)), min(domain.high, bounds.get("high", math.inf)), domain.log
         )
-    if isinstance(domain, Choice) and typing.get_origin(hint) is Literal:
+    if typing.get_origin(hint) is Literal:
         return Choice(tuple(value for value in domain.values if value in typing.get_args(hint)))
     return domain
 
