@@ -145,8 +145,7 @@ def mean_by_kind(model: Recommender, n_users: int) -> dict[str, float]:
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["tfidf", "embed"])
 def test_on_abstracts_stop_words_and_punctuation_weigh_less(name: str, real_data: Path) -> None:
-    config = {} if name == "tfidf" else {"factors": 64, "epochs": 20, "learning_rate": 0.003}
-    found = mean_by_kind(create(name, config).fit(papers(real_data / "citeulike-a-abstracts")), 30)
+    found = mean_by_kind(create(name).fit(papers(real_data / "citeulike-a-abstracts")), 30)
     assert found["function"] < 0.95 * found["content"]
 
 
