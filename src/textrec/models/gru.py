@@ -25,7 +25,7 @@ class GruConfig(NeuralConfig):
     """Most passes over the texts."""
 
     batch_size: int = bounded(128, 1)
-    """Texts a step."""
+    """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
     learning_rate: float = bounded(0.002, above=0.0)
     """Of Adam; it falls along a cosine to a tenth."""

@@ -35,6 +35,9 @@ __all__ = ["READS_TEXT", "NeuralModel"]
 
 FloatArray = npt.NDArray[np.float32]
 
+STEPS_AN_EPOCH, SMALLEST_BATCH = 32, 16
+"""With few texts, batches shrink so that an epoch still has this many steps; not below this many texts."""
+
 READS_TEXT: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "gradients"})
 """What every model of this kind can do."""
 
@@ -99,7 +102,8 @@ class NeuralModel(SolvedModel):
             evaluate=None if validation is None else self._stopping_metric(validation),
             precision=self._precision(),
         )
-        schedule = Schedule(config.epochs, config.batch_size, config.patience, self.seed)
+        size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
+        schedule = Schedule(config.epochs, size, config.patience, self.seed)
         self._train(trainee, schedule, part, validation, monitor, checkpoint)
 
     def _run_paper(

@@ -45,7 +45,7 @@ class NeuralConfig(Config):
     """Stop after this many epochs without a better validation metric."""
 
     batch_size: int = bounded(256, 1)
-    """Texts a step."""
+    """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
     learning_rate: float = bounded(0.003, above=0.0)
     """Of Adam; it falls along a cosine to a tenth."""
