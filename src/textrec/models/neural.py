@@ -99,6 +99,7 @@ class NeuralModel(SolvedModel):
             part.items.tags,
             objective=self._objective(),
             learning_rate=config.learning_rate,
+            tag_learning_rate=getattr(config, "tag_learning_rate", config.learning_rate),
             evaluate=None if validation is None else self._stopping_metric(validation),
             precision=self._precision(),
         )

@@ -106,3 +106,6 @@ class TagsConfig(Config):
 
     absent_tag_weight: float = bounded(1.0, 0.0)
     """c', the weight of a tag that is absent (paper §3.3, which gives no value)."""
+
+    tag_learning_rate: float = bounded(0.01, above=0.0)
+    """Of Adam, for tag vectors; higher learns tags sooner, at a small cost for likes."""

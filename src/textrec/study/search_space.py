@@ -65,6 +65,7 @@ SPACE: Mapping[str, Domain] = {
     "ridge_tags": Range(0.01, 10.0, log=True),
     "batch_size": Choice((64, 128, 256, 512)),
     "learning_rate": Range(0.0003, 0.03, log=True),
+    "tag_learning_rate": Range(0.001, 0.1, log=True),
     "init_scale": Range(0.002, 0.5, log=True),
     "vector_norm": Range(0.05, 3.0, log=True),
     "dropout": Range(0.0, 0.7),
@@ -82,7 +83,9 @@ SPACE: Mapping[str, Domain] = {
 }
 """Field → where to search. What is not here keeps its value."""
 
-_EXACT_ONLY = frozenset({"unobserved", "ridge_users", "ridge_items", "ridge_text", "batch_size", "tag_weight"})
+_EXACT_ONLY = frozenset(
+    {"unobserved", "ridge_users", "ridge_items", "ridge_text", "batch_size", "tag_weight", "tag_learning_rate"}
+)
 _PAPER_ONLY = frozenset({"paper_ridge", "paper_likes_share"})
 """What the other recipe never reads."""
 
