@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from textrec.data.sample import sample
-from textrec.errors import ArgumentError, DataError
+from textrec.errors import ArgumentError, DataError, ModelFolderError
 from textrec.model_folder import load, save
 from textrec.registry import create
 from textrec.serve.app import create_app
@@ -170,6 +170,15 @@ def test_reload_keeps_what_was_added(service: Service, ask: Client) -> None:
     service._reloading.acquire()
     refused(ask("POST", "/v1/reload", {}), 409, "a reload is under way")
     service._reloading.release()
+
+    def damaged() -> Any:
+        raise ModelFolderError("/secret/place: damaged")
+
+    service._load = damaged
+    answer = ask("POST", "/v1/reload", {})
+    refused(answer, 409, "the model that was there goes on")
+    assert "secret" not in answer.text
+    assert ok(ask("POST", "/v1/recommend", asked)) == expected
 
 
 @pytest.mark.parametrize(

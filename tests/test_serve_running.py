@@ -107,13 +107,17 @@ def test_kill_9_loses_nothing_that_was_acknowledged(times: int, folder: Path, tm
         storage.close()
 
 
-def test_bad_starts_are_told_in_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_starts_are_told_in_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for arguments, said in (
         ([str(tmp_path / "none")], "no such model folder"),
         ([str(folder), "--host", "0.0.0.0"], "set TEXTREC_API_KEY"),
         ([str(folder), "--db", "nonsense"], "--db must be sqlite"),
     ):
+        monkeypatch.chdir(tmp_path)
         assert main(["serve", *arguments]) == 2
+        assert not (tmp_path / "textrec.db").exists()
         err = capsys.readouterr().err
         assert said in err
         assert "Traceback" not in err

@@ -13,7 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from textrec.errors import ArgumentError, CapabilityError, TextrecError, UnknownItemError, UnknownUserError
+from textrec.errors import (
+    ArgumentError,
+    CapabilityError,
+    ModelFolderError,
+    TextrecError,
+    UnknownItemError,
+    UnknownUserError,
+)
 
 __all__ = ["MEDIA_TYPE", "Refusal", "install", "problem"]
 
@@ -72,6 +79,9 @@ def _ours(request: Request, error: Exception) -> Response:
         return problem(409, str(error))
     if isinstance(error, ArgumentError):
         return problem(422, str(error))
+    if isinstance(error, ModelFolderError):
+        log.error("reload failed: %s", error)
+        return problem(409, "the model folder cannot be used; the model that was there goes on, the log says why")
     return _bug(request, error)
 
 

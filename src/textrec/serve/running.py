@@ -119,7 +119,8 @@ def serve(
     Raises:
         ArgumentError, ModelFolderError, DataError: it cannot start.
     """
-    service = Service(lambda: load(folder, device=device), Storage(database))
+    first = [load(folder, device=device)]  # before the database: a start that fails leaves no file behind
+    service = Service(lambda: first.pop() if first else load(folder, device=device), Storage(database))
     app = create_app(service, hosts=address.hosts, api_key=address.api_key)
     listener = bind(address)
     config = uvicorn.Config(
