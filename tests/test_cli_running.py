@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -157,8 +158,8 @@ def test_ctrl_c_in_training_keeps_the_best_epoch(
     def interrupted(self: Any, examples: Any) -> Any:
         nonlocal steps
         steps += 1
-        if steps > 3:
-            raise KeyboardInterrupt
+        if steps > len(self.batches(np.arange(self.n_examples), 16, np.random.default_rng(0))) + 1:
+            raise KeyboardInterrupt  # in the second epoch
         return step(self, examples)
 
     monkeypatch.setattr(exact.ExactTrainee, "step", interrupted)
