@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -194,6 +195,9 @@ def _sink_parquet(place: Path, schema: dict[str, Any], frames: Iterator[pl.DataF
     import polars as pl
     from polars.io.plugins import register_io_source
 
+    # The first frame is made before polars starts: its writer opens the file from a thread of its own, and after an
+    # early error that would come later than the clean-up and leave an empty file behind.
+    frames = itertools.chain(list(itertools.islice(frames, 1)), frames)
     failures: list[Exception] = []
 
     def source(columns: Any, predicate: Any, n_rows: Any, batch_size: Any) -> Iterator[pl.DataFrame]:
