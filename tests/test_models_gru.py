@@ -142,7 +142,7 @@ def test_the_papers_draws_are_one_like_and_one_other_training_item() -> None:
         data.likes,
         data.items.tags,
         draws=1000,
-        settings=PaperSettings(1e-3, 0.01, 10.0, 1e-8, 0.5, 1.0, 0.1),
+        settings=PaperSettings(1e-3, 0.01, 10.0, 1e-8, 0.5, 1.0),
         evaluate=None,
     )
     users = np.repeat(np.arange(data.n_users), 20)

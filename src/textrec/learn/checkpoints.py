@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
-from torch import Tensor
+from torch import Tensor, nn
 
 from textrec.errors import CheckpointError, TextrecWarning
 from textrec.learn.model import Checkpoint
 
-__all__ = ["Checkpoints", "Saved", "State", "load_optimizer_state", "optimizer_state", "part"]
+__all__ = ["Checkpoints", "Saved", "State", "load_optimizer_state", "module_state", "optimizer_state", "part"]
 
 State = dict[str, Tensor]
 """Named tensors, enough to put something back as it was."""
@@ -109,6 +109,12 @@ class Checkpoints:
 def part(tensors: State, prefix: str) -> State:
     """The tensors whose name begins with `prefix`, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def module_state(prefix: str, module: nn.Module | None) -> State:
+    """A module's tensors under names that begin with `prefix`, copied; none of no module."""
+    state = {} if module is None else module.state_dict()
+    return {prefix + name: value.clone() for name, value in state.items()}
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> State:

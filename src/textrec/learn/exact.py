@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from textrec.dataset import Csr, Rows
 from textrec.learn.batches import cut, length_buckets
-from textrec.learn.checkpoints import State, load_optimizer_state, optimizer_state, part
+from textrec.learn.checkpoints import State, load_optimizer_state, module_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
 from textrec.learn.factors import solve_factors
 from textrec.learn.losses import Pairs, all_users_loss, tag_loss
@@ -131,9 +131,8 @@ def encode_documents(
     batch_tokens: int = 1 << 14,
     *,
     precision: torch.dtype = torch.float32,
-    progress: Callable[[int], None] | None = None,
 ) -> FloatArray:
-    """g(X) of every row, dropout off, float32 [n, K]; `progress` is told the texts of each batch."""
+    """g(X) of every row, dropout off, float32 [n, K]."""
     device = encoder.words.weight.device
     was_training = encoder.training
     encoder.eval()
@@ -144,8 +143,6 @@ def encode_documents(
     with torch.inference_mode(), low_precision(device, precision):
         for part in np.split(rows, np.flatnonzero(np.diff(parts)) + 1):
             encoded[part] = encoder(TokenBatch.of(documents, part, device)).float().cpu().numpy()
-            if progress is not None:
-                progress(len(part))
     encoder.train(was_training)
     return encoded
 
@@ -277,10 +274,7 @@ class ExactTrainee:
 
     def snapshot(self) -> State:
         """Encoder and tag head, copied."""
-        state = {f"encoder.{name}": value.clone() for name, value in self.encoder.state_dict().items()}
-        if self.head is not None:
-            state |= {f"tags.{name}": value.clone() for name, value in self.head.state_dict().items()}
-        return state
+        return module_state("encoder.", self.encoder) | module_state("tags.", self.head)
 
     def restore(self, snapshot: State) -> None:
         """Encoder and tag head as they were."""

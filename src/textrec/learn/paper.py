@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from textrec.dataset import Csr, Rows
 from textrec.learn.batches import cut
-from textrec.learn.checkpoints import State, load_optimizer_state, optimizer_state, part
+from textrec.learn.checkpoints import State, load_optimizer_state, module_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
 from textrec.learn.losses import Pairs, tag_loss
 from textrec.learn.tensors import low_precision, to_tensor
@@ -45,7 +45,6 @@ class PaperSettings:
     epsilon: float
     likes_share: float  # λ
     absent_tag_weight: float  # c'
-    init_scale: float
     precision: torch.dtype = torch.float32
 
 
@@ -208,8 +207,7 @@ class PaperTrainee:
 
     def snapshot(self) -> State:
         """Encoder and factors, copied."""
-        state = {f"encoder.{name}": value.clone() for name, value in self.encoder.state_dict().items()}
-        return state | {f"factors.{name}": value.clone() for name, value in self.factors.state_dict().items()}
+        return module_state("encoder.", self.encoder) | module_state("factors.", self.factors)
 
     def restore(self, snapshot: State) -> None:
         """Encoder and factors as they were."""

@@ -182,7 +182,6 @@ class NeuralModel(SolvedModel):
             epsilon=config.paper_epsilon,
             likes_share=config.paper_likes_share,
             absent_tag_weight=getattr(config, "absent_tag_weight", 1.0),
-            init_scale=config.init_scale,
             precision=self._precision(),
         )
 
