@@ -41,7 +41,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "models": (
         *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),
-        *("neural_config", "neural"),
+        *("neural_config", "stopping", "neural"),
     ),
     "study": (
         *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),

@@ -187,7 +187,9 @@ class ExactTrainee:
         self.device = encoder.words.weight.device
         groups = [(list(encoder.parameters()), learning_rate)]
         groups += [] if head is None else [(list(head.parameters()), tag_learning_rate)]
-        self.optimizer = torch.optim.Adam([{"params": parameters, "lr": rate} for parameters, rate in groups], fused=True)
+        self.optimizer = torch.optim.Adam(
+            [{"params": parameters, "lr": rate} for parameters, rate in groups], fused=True
+        )
         self.rates = [rate for _, rate in groups]
         self.evaluate, self.precision = evaluate, precision
         self.offsets = np.zeros((len(documents), encoder.dim), np.float32)

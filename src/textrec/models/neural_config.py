@@ -44,6 +44,9 @@ class NeuralConfig(Config):
     patience: int = bounded(5, 1)
     """Stop after this many epochs without a better validation metric."""
 
+    refit_epochs: int = bounded(4, 0)
+    """After early stopping, passes over all items, also those that were held out for it, at half the rate."""
+
     batch_size: int = bounded(256, 1)
     """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
