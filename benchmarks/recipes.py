@@ -2,7 +2,7 @@
 
     python benchmarks/recipes.py [--rate-steps 400] [--paper-steps 20000] [--minutes 120]
 
-Fold 0 of the titles, cold, CBOW vectors in benchmarks/vectors (`make bench-gru` makes them). The learning rate of
+Fold 0 of the titles, cold, CBOW vectors in benchmarks/vectors (`make bench-recipes` makes them). The learning rate of
 `paper` is the best of three on validation items after `--rate-steps` steps; that run then goes on. Every choice (rate,
 early stopping) is made on validation items; Recall on the fold's own candidates is only written down beside it, at each
 validation, because the smaller validation pool is easier. Tokens are counted after items that occur twice in a step are

@@ -128,7 +128,7 @@ class TagHead(nn.Module):
 def encode_documents(
     encoder: TextEncoder,
     documents: Documents,
-    batch_tokens: int = 1 << 14,
+    batch_tokens: int = 1 << 11,
     *,
     precision: torch.dtype = torch.float32,
 ) -> FloatArray:
