@@ -37,7 +37,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "lists",
             "recommender",
         ),
-        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
+        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "tags", "exact", "paper", "training"),
     ),
     "models": (
         *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),

@@ -18,11 +18,12 @@ import torch
 
 from textrec.dataset import Csr, Dataset, Items
 from textrec.learn.encoders import TextEncoder
-from textrec.learn.exact import ExactTrainee, Objective, TagHead, encode_documents, solve_around
+from textrec.learn.exact import ExactTrainee, Objective, encode_documents, solve_around
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
+from textrec.learn.tags import TagHead, fit_tags
 from textrec.learn.tensors import resolve_device, to_tensor
 from textrec.learn.training import Schedule, Trainee, train
 from textrec.learn.word_vectors import WordVectors, named_vectors
@@ -85,6 +86,7 @@ class NeuralModel(SolvedModel):
         self._text = encode_documents(self._encoder, self._documents(train.items))
         if self.config.recipe == "exact":
             self._refit_likes()
+            self._refit_tags(train)
         else:
             rows = part.items.ids.rows(train.items.ids)
             self._users, self._items = self._factors.user_rows(), self._factors.item_rows(self._text, rows)
@@ -106,6 +108,12 @@ class NeuralModel(SolvedModel):
         self._train_exact(train, None, self.config.refit_epochs, REFIT_RATE, monitor, last)
         tokens = chosen.tokens_encoded + self.report.tokens_encoded
         self.report = replace(chosen, tokens_encoded=tokens, interrupted=self.report.interrupted)
+
+    def _refit_tags(self, train: Dataset) -> None:
+        if self._head is not None and self.config.tag_weight > 0:
+            text = to_tensor(self._text, self._head.bias.device)
+            settings = {"epochs": self.config.tag_epochs, "absent_weight": self.config.absent_tag_weight}
+            fit_tags(self._head, text, train.items.tags, seed=self.seed, **settings)
 
     def _train_exact(
         self,

@@ -112,3 +112,6 @@ class TagsConfig(Config):
 
     tag_learning_rate: float = bounded(0.01, above=0.0)
     """Of Adam, for tag vectors; higher learns tags sooner, at a small cost for likes."""
+
+    tag_epochs: int = bounded(10, 0)
+    """After training, passes over the tags with the texts' vectors fixed; recommendations stay as they are."""
