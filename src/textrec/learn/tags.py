@@ -65,7 +65,7 @@ def fit_tags(
     epochs: int,
     seed: int,
     absent_weight: float = 1.0,
-    learning_rate: float = 0.03,
+    learning_rate: float = 0.01,
     batch_size: int = 512,
 ) -> None:
     """Go on with the head alone, the texts' vectors fixed.
@@ -81,12 +81,13 @@ def fit_tags(
         epochs: passes over the texts with a tag.
         seed: of their order.
         absent_weight: c'.
-        learning_rate: of Adam.
+        learning_rate: of Adam, for vectors of length 1; a head on shorter ones has further to go.
         batch_size: texts a step; fewer where a pass would have fewer than 16 steps.
     """
     rows = np.flatnonzero(np.diff(tags.indptr) > 0)
     size = min(batch_size, max(1, len(rows) // 16))
-    optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate, fused=True)
+    length = float(vectors[to_tensor(rows, vectors.device)].square().sum(1).mean().sqrt()) if len(rows) else 0.0
+    optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate / max(length, 1e-3), fused=True)
     rng = np.random.default_rng(seed)
     for _ in range(epochs):
         for batch in cut(rng.permutation(rows), size):
