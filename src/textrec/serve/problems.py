@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -91,11 +91,16 @@ SHOWN = 10
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
-        {"field": ".".join(map(_printable, fault["loc"])), "message": _printable(fault["msg"])}
+        {"field": ".".join(_place(fault["loc"])), "message": _printable(fault["msg"])}
         for fault in error.errors()[:SHOWN]
     ]
     first = errors[0] if errors else {"field": "body", "message": "not valid"}
     return problem(422, f"{first['field']}: {first['message']}", errors=errors)
+
+
+def _place(parts: Iterable[Any]) -> list[str]:
+    """Where a fault is, without the names of a union's members."""
+    return [_printable(part) for part in parts if not (isinstance(part, str) and part.startswith("["))]
 
 
 def _printable(part: Any) -> str:

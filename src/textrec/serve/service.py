@@ -36,6 +36,7 @@ class Service:
     def __init__(self, load: Callable[[], Recommender], storage: Storage) -> None:
         self._load, self.storage = load, storage
         self._writing, self._reloading = threading.Lock(), threading.Lock()
+        self.reloads = 0  # by a request or by SIGHUP
         self.live = Live.start(load()).with_items(storage.items()).with_likes(storage.likes())
 
     # ------------------------------------------------------------------ writes
@@ -116,6 +117,7 @@ class Service:
                     if item.item_id not in kept:
                         fresh = fresh.without_item(item.item_id)
                 self.live = fresh.with_items(stored).with_likes(self.storage.likes())
+            self.reloads += 1
         finally:
             self._reloading.release()
 
@@ -185,6 +187,9 @@ class Service:
             new = [StoredItem("text-1", title, text)]
             table, reps = build_items(new), live.encode(new)
         if tag is not None:
+            live.model._require("tags")
+            if tag not in live.model.data.items.tag_names:
+                raise Refusal(404, f"unknown tag {tag!r}: the model predicts others")
             return explain_for(live.model, table, None, tag=tag)
         reader = live.reader(user) if user is not None else live.newcomer(liked or ())[0]
         return explain_for(live.model, table, reader, reps=reps)
