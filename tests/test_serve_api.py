@@ -102,6 +102,8 @@ def test_recommend_says_what_the_model_says(ask: Client, service: Service) -> No
     model = service.live.model
     found = ok(ask("POST", "/v1/recommend", {"user": "17", "k": 7}))
     assert [item["item_id"] for item in found["items"]] == model.recommend("17", k=7)["item_id"].to_list()
+    assert all(item["tags"] == ok(ask("GET", f"/v1/items/{item['item_id']}"))["tags"] for item in found["items"])
+    assert any(item["tags"] for item in found["items"])
     liked = ["3", TEXT]
     found = ok(ask("POST", "/v1/recommend", {"liked": liked, "k": 5}))
     assert [item["item_id"] for item in found["items"]] == model.recommend(liked=liked, k=5)["item_id"].to_list()
@@ -208,7 +210,7 @@ def test_reload_keeps_what_was_added(service: Service, ask: Client) -> None:
         ("/v1/recommend", {"liked": ["nothing"]}, 404, "unknown item 'nothing'"),
         ("/v1/items", {"id": "x"}, 422, "give a title or a text"),
         ("/v1/items", {"id": "x\n", "title": "a"}, 422, "control characters"),
-        ("/v1/items", [{"id": "x", "title": "a"}, {"id": "x", "title": "b"}], 422, "stands twice in this list"),
+        ("/v1/items", [{"id": "x", "title": "a"}, {"id": "x", "title": "b"}], 409, "stands twice in this list"),
         ("/v1/items", {"id": "x", "title": "a" * 1001}, 422, "at most 1000 characters"),
         ("/v1/items", {"id": "x", "title": "\ufeff\x85 "}, 422, "body: Value error, give a title or a text"),
         (

@@ -215,3 +215,58 @@ def test_the_page(folder: Path, tmp_path: Path) -> None:
             driver.get(f"{url}#reader=nobody")
             driver.refresh()
             wait(driver, "#failure:not([hidden])", "unknown user 'nobody'")
+
+
+LOOK = """
+const nameless = [...document.querySelectorAll("main input, main textarea, main select, button, a")]
+  .filter((one) => one.checkVisibility() && !(one.labels?.length || one.ariaLabel || one.textContent.trim()));
+const over = document.documentElement.scrollWidth - innerWidth;
+return {wide: Math.max(0, over), nameless: nameless.map((one) => one.outerHTML)};
+"""
+
+
+@needs_chromium
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_in_every_look(folder: Path, tmp_path: Path) -> None:
+    """Wide and narrow, light and dark; $TEXTREC_PICTURES keeps the pictures of $TEXTREC_PICTURES_MODEL."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    kept = os.environ.get("TEXTREC_PICTURES")
+    shown = Path(os.environ.get("TEXTREC_PICTURES_MODEL") or folder)
+    with served(shown, f"sqlite:///{tmp_path / 'look.db'}") as (url, _, _), browser() as driver:
+
+        def wait(selector: str) -> Any:
+            return WebDriverWait(driver, 40, ignored_exceptions=[Exception]).until(
+                lambda driver: driver.find_elements(By.CSS_SELECTOR, selector)
+            )
+
+        def looked_at(name: str) -> None:
+            wait("main:not(:has([aria-busy=true]))")
+            assert driver.execute_script(LOOK) == {"wide": 0, "nameless": []}, name
+            if kept:
+                time.sleep(0.4)  # for what fades in
+                driver.save_screenshot(str(Path(kept) / f"service-{name}.png"))
+
+        for look, width, height, theme in (
+            ("wide-light", 1100, 760, "light"),
+            ("wide-dark", 1100, 760, "dark"),
+            ("narrow-light", 390, 844, "light"),
+            ("narrow-dark", 390, 844, "dark"),
+        ):
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            scheme = [{"name": "prefers-color-scheme", "value": theme}]
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+            driver.get("about:blank")
+            driver.get(f"{url}#reader=145")
+            wait("#reader-results .card mark")
+            looked_at(f"reader-{look}")
+            driver.find_element(By.ID, "tab-reader").send_keys(Keys.ARROW_RIGHT)
+            assert driver.switch_to.active_element.get_attribute("id") == "tab-text"
+            driver.find_element(By.ID, "new-title").send_keys("Message passing for protein folding")
+            driver.find_element(By.ID, "new-text").send_keys("Graph networks predict how proteins fold.")
+            wait("#audience li")
+            wait("#neighbours li")
+            looked_at(f"text-{look}")

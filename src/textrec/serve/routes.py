@@ -81,7 +81,10 @@ def _add_reads(router: APIRouter, service: Service, gate: Gate) -> None:
             found = service.recommend(live, user=body.user, liked=None, **more)
         else:
             found = await gate.run(service.recommend, live, user=body.user, liked=body.liked, **more)
-        return answer({"user": body.user, "items": _scored(live, found)})
+        items = _scored(live, found)
+        for item, (row, _) in zip(items, found, strict=True):
+            item["tags"] = live.table.tags(row)
+        return answer({"user": body.user, "items": items})
 
     @router.post("/v1/explain", response_model=responses.Explanations, tags=["recommend"])
     async def explain(body: requests.ExplainRequest) -> Response:

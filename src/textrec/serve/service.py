@@ -48,12 +48,12 @@ class Service:
             Whether each is new; one that is there already, word for word, stays as it is.
 
         Raises:
-            Refusal: 409, an id stands for another text already; 422, twice in this list.
+            Refusal: 409, an id stands for another text already, or for two in this list.
         """
         distinct: dict[str, StoredItem] = {}
         for item in items:
             if distinct.setdefault(item.item_id, item) != item:
-                raise Refusal(422, f"item {item.item_id!r} stands twice in this list, with different contents")
+                raise Refusal(409, f"item {item.item_id!r} stands twice in this list, with different contents")
         with self._writing:
             live = self.live
             fresh = [item for item in distinct.values() if _is_new(live, item)]
