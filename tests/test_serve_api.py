@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from textrec.data.sample import sample
 from textrec.errors import ArgumentError, DataError, ModelFolderError
@@ -279,6 +280,18 @@ def test_what_takes_too_long_is_told(service: Service, monkeypatch: pytest.Monke
 
     answer = ask("POST", "/v1/recommend", None, content=slow(), headers={"content-type": "application/json"})
     refused(answer, 408, "the body did not arrive within 0.2 seconds")
+
+
+def test_a_database_that_goes_away(service: Service, ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*arguments: Any) -> None:
+        raise OperationalError("INSERT INTO textrec_items", {}, Exception("/secret/place is gone"))
+
+    monkeypatch.setattr(service.storage, "add_items", gone)
+    before = service.live
+    answer = ask("POST", "/v1/items", {"id": "n1", "title": TEXT})
+    refused(answer, 503, "the database does not answer; send it again")
+    assert not {"INSERT", "secret"} & set(answer.text.replace("/", " ").split())
+    assert service.live is before
 
 
 def test_openapi_says_what_is_accepted_by_example(ask: Client) -> None:

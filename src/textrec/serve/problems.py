@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -64,6 +65,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TextrecError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _no_database)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -83,6 +85,11 @@ def _ours(request: Request, error: Exception) -> Response:
         log.error("reload failed: %s", error)
         return problem(409, "the model folder cannot be used; the model that was there goes on, the log says why")
     return _bug(request, error)
+
+
+def _no_database(request: Request, error: Exception) -> Response:
+    log.error("the database does not answer: %s %s", request.method, request.url.path, exc_info=error)
+    return problem(503, "the database does not answer; send it again", headers={"Retry-After": "5"})
 
 
 SHOWN = 10
