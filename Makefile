@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs readme soak bench-baselines bench-embed bench-gru bench-ctr bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-serve soak-serve clean
+.PHONY: help demo test lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-serve soak-serve clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -45,22 +45,21 @@ docs: $(INSTALLED) ## the documentation site, into site/; every warning is an er
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open site/index.html"
 
-readme: $(INSTALLED) ## write the README's results table from the committed result files
-	$(BIN)/python benchmarks/tables.py readme
+readme: $(INSTALLED) ## write the README's results table, and the paired tests, from the committed runs
+	$(BIN)/python benchmarks/readme.py
+	$(BIN)/python benchmarks/readme.py pairs
 
-bench-baselines: $(INSTALLED) ## measure the baselines on the public data in $TEXTREC_DATA
-	$(BIN)/python benchmarks/tables.py baselines
+benchmarks/vectors: | $(INSTALLED)
+	$(BIN)/textrec pretrain "$${TEXTREC_DATA:-../shared/data}/corpus/abstracts.txt.xz" --out $@
 
-bench-embed: $(INSTALLED) ## measure the Embed models on the public data in $TEXTREC_DATA
-	$(BIN)/python benchmarks/tables.py embed
+bench-table1: $(INSTALLED) benchmarks/vectors ## measure every model on the public data in $TEXTREC_DATA; goes on where it was
+	$(BIN)/textrec experiment table1 --out benchmarks/runs/table1
 
-bench-gru: $(INSTALLED) ## train word vectors on the corpus in $TEXTREC_DATA if there are none, then measure the GRU models
-	test -d benchmarks/vectors || \
-	    $(BIN)/textrec pretrain "$${TEXTREC_DATA:-../shared/data}/corpus/abstracts.txt.xz" --out benchmarks/vectors
-	$(BIN)/python benchmarks/tables.py gru
+bench-ablation: $(INSTALLED) benchmarks/vectors ## measure what each part is worth
+	$(BIN)/textrec experiment ablation --out benchmarks/runs/ablation --adopt benchmarks/runs/table1
 
-bench-ctr: $(INSTALLED) ## measure CTR, CTR-MTL and more baselines on the public data in $TEXTREC_DATA
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tables.py ctr
+bench-recipes: $(INSTALLED) benchmarks/vectors ## the paper's recipe against exact: tokens and seconds to Recall@50 = 0.40
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recipes.py
 
 bench-ctr-speed: $(INSTALLED) ## time CTR against Cornac, which gets an environment of its own
 	test -d .venv-cornac || $(PYTHON) -m venv .venv-cornac

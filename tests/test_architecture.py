@@ -37,11 +37,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "lists",
             "recommender",
         ),
-        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
+        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "tags", "exact", "paper", "training"),
     ),
     "models": (
         *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),
-        *("neural_config", "neural"),
+        *("neural_config", "stopping", "neural"),
     ),
     "study": (
         *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),

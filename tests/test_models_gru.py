@@ -24,7 +24,7 @@ from textrec.errors import CapabilityError, TrainingError
 from textrec.learn.encoders import Embed
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.tensors import low_precision, resolve_precision
-from textrec.protocol.splits import split
+from textrec.protocol.splits import hold_out, split
 from textrec.registry import create
 from textrec.study.evaluation import evaluate
 from textrec.text import Documents, Vocabulary
@@ -169,6 +169,24 @@ def test_fold_in_and_update_work_after_the_papers_recipe() -> None:
     assert model.score([data.users[1]]).shape == before.shape
 
 
+# ---------------------------------------------------------------------- all items after early stopping
+
+
+def test_held_out_items_are_trained_on_after_early_stopping() -> None:
+    fold = split(sample(), "cold", seed=0).fold(sample(), 0)
+    validation = hold_out(fold.train, "cold", seed=0, fold=0)
+    config = SMALL | {"epochs": 2, "precision": "fp32"}
+    without, with_all = (
+        create("gru-mtl", config | {"refit_epochs": epochs}).fit(fold.train, validation=validation) for epochs in (0, 3)
+    )
+    assert without.report.best_epoch == with_all.report.best_epoch
+    assert without.report.validation == with_all.report.validation
+    more = with_all.report.tokens_encoded - without.report.tokens_encoded
+    trained = (fold.train.likes_per_item() > 0) | (np.diff(fold.train.items.tags.indptr) > 0)
+    assert more == 3 * np.diff(fold.train.items.documents.starts)[trained].sum()
+    assert not np.array_equal(without.encode(["a text"]), with_all.encode(["a text"]))
+
+
 # ---------------------------------------------------------------------- survives
 
 TRAIN = "import sys; from textrec.cli import main; sys.exit(main())"
@@ -181,16 +199,21 @@ def train_command(out: Path, *more: str) -> list[str]:
     return [sys.executable, "-c", TRAIN, *arguments]
 
 
+def last_saved(out: Path) -> int:
+    """When training saved its progress last, also while all items are trained on; 0 before it did."""
+    files = checkpoint_folder(out).rglob("checkpoint.safetensors")
+    return max((file.stat().st_mtime_ns for file in files), default=0)
+
+
 def killed_until_done(out: Path, kills: int, seed: int) -> int:
     """Train with `kill -9` at random moments, resuming each time; how many kills hit a running training."""
     rng, hits = random.Random(seed), 0
     for _ in range(kills):
         process = subprocess.Popen(train_command(out, "--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         started = time.monotonic()
-        file = checkpoint_folder(out) / "checkpoint.safetensors"
-        before = file.stat().st_mtime_ns if file.exists() else 0
+        before = last_saved(out)
         while time.monotonic() - started < 60 and process.poll() is None:  # wait until it has gone on
-            if file.exists() and file.stat().st_mtime_ns != before:
+            if last_saved(out) != before:
                 time.sleep(rng.uniform(0, 0.15))
                 process.send_signal(signal.SIGKILL)
                 hits += 1

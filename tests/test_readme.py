@@ -1,67 +1,64 @@
-"""The README's results are those of the committed files."""
+"""The README's results are those of the committed runs."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from textrec.study.experiment import experiment
+from textrec.study.grid import Spec
+
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
+def readme() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks" / "readme.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["tables"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_results_table_is_generated_from_the_result_files(tables: ModuleType) -> None:
+def test_the_results_table_is_generated_from_the_runs(readme: ModuleType) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    if not tables.result_files():
-        pytest.skip("there are no committed results yet (benchmarks/results, benchmarks/runs)")
-    assert text == tables.readme_with_table(text), "run `make readme`: the results table is not that of the files"
+    assert text == readme.readme_with_table(text), "run `make readme`: the results table is not that of the runs"
 
 
 def test_a_changed_result_changes_the_table(
-    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    readme: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures = {"recall@10": 0.1, "recall@50": 0.4, "ndcg@50": 0.2, "hr@10": 0.3, "seconds": 5.0}
-    found = {
-        "data": tables.TITLES, "model": "tfidf", "setting": "cold", "candidates": "eligible", "config": {},
-        "mean": figures, "sd": figures, "folds": [{"peak_mb": 99.0}] * 5,
-    }  # fmt: skip
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs")
-    readme = "before\n<!-- results: benchmarks/tables.py readme -->\nstale\n<!-- end of results -->\nafter\n"
-    texts = []
-    for value in (0.4, 0.41):
-        figures["recall@50"] = value
-        path = tmp_path / f"{tables.TITLES}_cold_tfidf.json"
-        path.write_text(json.dumps(found), encoding="utf-8")
-        texts.append(tables.readme_with_table(readme))
-    assert "0.400 ± 0.400" in texts[0]
-    assert "0.410 ± 0.410" in texts[1]
-    assert all("stale" not in text and text.startswith("before\n") and text.endswith("\nafter\n") for text in texts)
-
-
-def test_runs_take_the_place_of_single_results(
-    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from textrec.study.experiment import experiment
-    from textrec.study.grid import Spec
-
     block = {"models": ["tfidf", "popularity"], "data": ["sample"], "folds": [0, 1], "settings": ["cold", "warm"]}
-    experiment(Spec.from_toml_values({"name": "mine", "grid": [block]}), tmp_path / "runs" / "mine", workers=1)
-    monkeypatch.setattr(tables, "RUNS", tmp_path / "runs")
-    table = tables.results_table()
-    assert table.count("\n") == 4
-    assert "| sample | warm | popularity |" in table
+    run = tmp_path / "table1"
+    experiment(Spec.from_toml_values({"name": "table1", "grid": [block]}), run, workers=1)
+    monkeypatch.setattr(readme, "RUNS", tmp_path)
+    monkeypatch.setattr(readme, "PAIRED", tmp_path / "paired.json")
+    stale = f"before\n{readme.START}stale{readme.END}\nafter\n"
+    first = readme.readme_with_table(stale)
+    assert first.count("\n| sample ") == 3
+    assert "| sample | warm | popularity |" in first
+    assert "stale" not in first
+    assert first.startswith("before\n")
+    assert first.endswith("\nafter\n")
+    path = next((run / "cells").glob("sample_warm_popularity_*fold0.json"))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["figures"]["recall@50"] += 0.1
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert readme.readme_with_table(stale) != first
+
+
+def test_pairs_of_one_panel_are_tested(readme: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = {"models": ["tfidf", "lda", "ctr"], "data": ["sample"], "folds": [0], "config": {}}
+    experiment(Spec.from_toml_values({"name": "past", "grid": [block]}), tmp_path / "past", workers=1)
+    monkeypatch.setattr(readme, "RUNS", tmp_path)
+    monkeypatch.setattr(readme, "PAIRED", tmp_path / "paired.json")
+    readme.write_pairs()
+    tests = json.loads((tmp_path / "paired.json").read_text(encoding="utf-8"))
+    assert {(test["a"], test["b"]) for test in tests} == {("tfidf", "ctr")}
+    assert {test["metric"] for test in tests} == {"recall@10", "recall@50", "hr@10"}
+    assert all(test["low"] <= test["difference"] <= test["high"] for test in tests)

@@ -17,18 +17,19 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from textrec.dataset import Csr, Rows
 from textrec.learn.batches import cut, length_buckets
 from textrec.learn.checkpoints import State, load_optimizer_state, module_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
 from textrec.learn.factors import solve_factors
-from textrec.learn.losses import Pairs, all_users_loss, tag_loss
+from textrec.learn.losses import Pairs, all_users_loss
+from textrec.learn.tags import TagHead
 from textrec.learn.tensors import low_precision, to_tensor
 from textrec.text import Documents
 
-__all__ = ["ExactTrainee", "Objective", "TagHead", "encode_documents", "solve_around"]
+__all__ = ["ExactTrainee", "Objective", "encode_documents", "solve_around"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -96,39 +97,10 @@ def solve_around(objective: Objective, text: FloatArray, likes: Csr) -> tuple[Fl
     return users, items
 
 
-class TagHead(nn.Module):
-    """p_jl = σ(g(X_j)·t_l + β_l) (paper §3.3; the bias, which starts at the tag's log-odds, is ours).
-
-    Args:
-        tags: training tags [I, G]; items without a tag count as unknown.
-        dim: K.
-        init_scale: standard deviation of the tag vectors at the start.
-    """
-
-    def __init__(self, tags: Csr, dim: int, *, init_scale: float = 0.1) -> None:
-        super().__init__()
-        n_tags = tags.shape[1]
-        tagged = max(int((np.diff(tags.indptr) > 0).sum()), 1)
-        frequency = (np.bincount(tags.indices, minlength=n_tags) + 0.5) / (tagged + 1.0)
-        self.vectors = nn.Parameter(torch.randn(n_tags, dim) * init_scale)
-        self.bias = nn.Parameter(torch.from_numpy(np.log(frequency / (1 - frequency)).astype(np.float32)))
-
-    @classmethod
-    def of(cls, vectors: Tensor) -> TagHead:
-        """A head with these tag vectors [G, K] and no bias."""
-        head = cls(sp.csr_array((0, len(vectors))), vectors.shape[1]).to(vectors.device)
-        head.load_state_dict({"vectors": vectors.detach(), "bias": torch.zeros_like(vectors[:, 0])})
-        return head
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Logits [B, G]."""
-        return torch.addmm(self.bias, vectors, self.vectors.T)
-
-
 def encode_documents(
     encoder: TextEncoder,
     documents: Documents,
-    batch_tokens: int = 1 << 14,
+    batch_tokens: int = 1 << 11,
     *,
     precision: torch.dtype = torch.float32,
 ) -> FloatArray:
@@ -187,7 +159,9 @@ class ExactTrainee:
         self.device = encoder.words.weight.device
         groups = [(list(encoder.parameters()), learning_rate)]
         groups += [] if head is None else [(list(head.parameters()), tag_learning_rate)]
-        self.optimizer = torch.optim.Adam([{"params": parameters, "lr": rate} for parameters, rate in groups])
+        self.optimizer = torch.optim.Adam(
+            [{"params": parameters, "lr": rate} for parameters, rate in groups], fused=True
+        )
         self.rates = [rate for _, rate in groups]
         self.evaluate, self.precision = evaluate, precision
         self.offsets = np.zeros((len(documents), encoder.dim), np.float32)
@@ -235,15 +209,8 @@ class ExactTrainee:
         loss = all_users_loss(scored, self.users, self.gram, likes, constants.observed, constants.unobserved)
         loss = loss + constants.ridge_text * vectors.square().sum()
         if self.head is not None and constants.tag_weight > 0:
-            loss = loss + constants.tag_weight * self._tag_loss(text, rows)
+            loss = loss + constants.tag_weight * self.head.loss(text, self.tags, rows, constants.absent_tag_weight)
         return loss
-
-    def _tag_loss(self, text: Tensor, rows: Rows) -> Tensor:
-        assert self.head is not None
-        tagged = np.flatnonzero(np.diff(self.tags.indptr)[rows] > 0)
-        present = Pairs.of(self.tags, rows[tagged], self.device)
-        vectors = text if len(tagged) == len(rows) else text[to_tensor(tagged, self.device)]
-        return tag_loss(vectors, self.head.vectors, self.head.bias, present, self.objective.absent_tag_weight)
 
     def _solve(self) -> None:
         """Users (and offsets, when they alternate) for the encoder as it stands."""

@@ -71,24 +71,25 @@ class Packing:
 def run_layer(layer: nn.GRU, inputs: Tensor, packing: Packing) -> Tensor:
     """States of a GRU of one layer, of one or two directions, [N, H] or [N, 2·H], for packed inputs [N, D].
 
-    Inside `torch.autocast` the products take its lower precision; states and gates stay float32 on the CPU.
+    Inside `torch.autocast` everything is computed and kept in its lower precision, as torch's own layer does there.
     """
     if inputs.device.type != "cpu":
         states: Tensor = layer(PackedSequence(inputs, torch.tensor(packing.sizes)))[0].data
         return states
     low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
     with torch.autocast("cpu", enabled=False):
-        forward = _PackedGru.apply(inputs.float(), *_weights(layer, ""), packing.sizes, low)  # type: ignore[no-untyped-call]
+        inputs = inputs.to(low)
+        forward = _PackedGru.apply(inputs, *_weights(layer, "", low), packing.sizes)  # type: ignore[no-untyped-call]
         if not layer.bidirectional:
             return forward  # type: ignore[no-any-return]
-        mirrored = inputs.float()[packing.reverse]
-        backward = _PackedGru.apply(mirrored, *_weights(layer, "_reverse"), packing.sizes, low)  # type: ignore[no-untyped-call]
+        mirrored = inputs[packing.reverse]
+        backward = _PackedGru.apply(mirrored, *_weights(layer, "_reverse", low), packing.sizes)  # type: ignore[no-untyped-call]
         return torch.cat([forward, backward[packing.reverse]], 1)
 
 
-def _weights(layer: nn.GRU, suffix: str) -> list[Tensor]:
+def _weights(layer: nn.GRU, suffix: str, low: torch.dtype) -> list[Tensor]:
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    return [getattr(layer, name + suffix) for name in names]
+    return [getattr(layer, name + suffix).to(low) for name in names]
 
 
 class _PackedGru(torch.autograd.Function):
@@ -96,63 +97,65 @@ class _PackedGru(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, sizes: list[int], low: Any
+        ctx: Any, inputs: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, sizes: list[int]
     ) -> Tensor:
         hidden = w_hh.shape[1]
-        low_inputs, low_ih, low_hh, low_bias = inputs.to(low), w_ih.to(low), w_hh.to(low), b_hh.to(low)
-        gates = torch.addmm(b_ih.to(low), low_inputs, low_ih.T).float()  # becomes r, z, n in place
-        states = torch.empty(len(inputs), hidden)
-        recalled = torch.empty(len(inputs), hidden)  # W_hn h + b_hn, which r multiplies
-        earlier = torch.zeros(len(inputs), hidden, dtype=low)  # h of the step before
-        before, at = torch.zeros(sizes[0] if sizes else 0, hidden), 0
+        bias = b_ih.clone()
+        bias[: 2 * hidden] += b_hh[: 2 * hidden]  # r and z add both biases, n keeps its recurrent one apart
+        gates = torch.addmm(bias, inputs, w_ih.T)  # becomes r, z, n in place
+        states, recalled = inputs.new_empty(len(inputs), hidden), inputs.new_empty(len(inputs), 3 * hidden)
+        before, at = inputs.new_zeros(sizes[0] if sizes else 0, hidden), 0
         for size in sizes:
             span = slice(at, at + size)
             before = before[:size]
-            recurrent = torch.addmm(low_bias, earlier[span].copy_(before), low_hh.T)
+            recurrent = torch.mm(before, w_hh.T, out=recalled[span])
             both, new = gates[span, : 2 * hidden], gates[span, 2 * hidden :]
             both.add_(recurrent[:, : 2 * hidden]).sigmoid_()
-            recalled[span] = recurrent[:, 2 * hidden :]
-            new.addcmul_(both[:, :hidden], recalled[span]).tanh_()
+            new.addcmul_(both[:, :hidden], recurrent[:, 2 * hidden :].add_(b_hh[2 * hidden :])).tanh_()
             before = torch.lerp(new, before, both[:, hidden:], out=states[span])
             at += size
-        ctx.save_for_backward(low_inputs, low_ih, low_hh, gates, recalled, states, earlier)
+        ctx.save_for_backward(inputs, w_ih, w_hh, gates, recalled, states)
         ctx.sizes = sizes
         return states
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        inputs, w_ih, w_hh, gates, recalled, states, earlier = ctx.saved_tensors
+        inputs, w_ih, w_hh, gates, recalled, states = ctx.saved_tensors
         sizes: list[int] = ctx.sizes
-        low, hidden = inputs.dtype, w_hh.shape[1]
+        hidden = w_hh.shape[1]
+        recalled = recalled[:, 2 * hidden :]
         gradient = gradients[0].clone()
         # towards W_hh h + b_hh: r, z, n side by side; the input's side differs in n, which r has not multiplied
-        inner = torch.empty(len(states), 3 * hidden, dtype=low)
-        outer_new = torch.empty(len(states), hidden, dtype=low)
-        pair = torch.empty(sizes[0] if sizes else 0, 2 * hidden)
+        inner = torch.empty_like(gates)
+        outer_new = torch.empty_like(states)
+        earlier = torch.zeros_like(states)  # h of the step before
+        pair = states.new_empty(sizes[0] if sizes else 0, 2 * hidden)
         end = len(states)
         for number in range(len(sizes) - 1, -1, -1):
             size = sizes[number]
             span = slice(end - size, end)
             reset, keep, new = gates[span].split(hidden, 1)
             kept = gradient[span] * keep
-            to_new = torch.ops.aten.tanh_backward(gradient[span] - kept, new)
+            to_new = torch.ops.aten.tanh_backward.grad_input(gradient[span] - kept, new, grad_input=outer_new[span])
             first = span.start - sizes[number - 1] if number else 0
-            change = states[first : first + size] - new if number else -new
             to_both = pair[:size]
             torch.mul(to_new, recalled[span], out=to_both[:, :hidden])
-            torch.mul(change, gradient[span], out=to_both[:, hidden:])
-            inner[span, : 2 * hidden] = torch.ops.aten.sigmoid_backward(to_both, gates[span, : 2 * hidden])
-            outer_new[span] = to_new
-            inner[span, 2 * hidden :] = to_new.mul_(reset)
             if number:
-                gradient[first : first + size] += kept.add_(inner[span] @ w_hh)
+                earlier[span] = states[first : first + size]
+            torch.mul(earlier[span] - new, gradient[span], out=to_both[:, hidden:])
+            both = gates[span, : 2 * hidden]
+            torch.ops.aten.sigmoid_backward.grad_input(to_both, both, grad_input=inner[span, : 2 * hidden])
+            torch.mul(to_new, reset, out=inner[span, 2 * hidden :])
+            if number:
+                gradient[first : first + size] += kept.addmm_(inner[span], w_hh)
             end = span.start
         outer_both = inner[:, : 2 * hidden]
         to_inputs = None
         if ctx.needs_input_grad[0]:
-            to_inputs = (outer_both @ w_ih[: 2 * hidden] + outer_new @ w_ih[2 * hidden :]).float()
-        to_w_ih = torch.cat([outer_both.T @ inputs, outer_new.T @ inputs]).float()
-        to_w_hh = (inner.T @ earlier).float()
-        to_b_hh = inner.sum(0, dtype=torch.float32)
-        to_b_ih = torch.cat([to_b_hh[: 2 * hidden], outer_new.sum(0, dtype=torch.float32)])
-        return to_inputs, to_w_ih, to_w_hh, to_b_ih, to_b_hh, None, None
+            to_inputs = torch.addmm(outer_new @ w_ih[2 * hidden :], outer_both, w_ih[: 2 * hidden])
+        to_w_ih = torch.cat([outer_both.T @ inputs, outer_new.T @ inputs])
+        to_w_hh = inner.T @ earlier
+        ones = inputs.new_ones(1, len(inputs))  # a product adds rows up faster than a sum does in low precision
+        to_b_hh = (ones @ inner)[0]
+        to_b_ih = torch.cat([to_b_hh[: 2 * hidden], (ones @ outer_new)[0]])
+        return to_inputs, to_w_ih, to_w_hh, to_b_ih, to_b_hh, None

@@ -123,7 +123,7 @@ class PaperTrainee:
         self.weights = to_tensor(weights.astype(np.float32), self.device)
         self.n_examples = draws
         self.optimizer = torch.optim.Adam(
-            [*encoder.parameters(), *factors.parameters()], lr=settings.learning_rate, foreach=True
+            [*encoder.parameters(), *factors.parameters()], lr=settings.learning_rate, fused=True
         )
 
     @property

@@ -9,7 +9,7 @@ Shapes: `K` factors, `U` users, `I` items, `G` tags, `C` items of a call.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,16 +18,17 @@ import torch
 
 from textrec.dataset import Csr, Dataset, Items
 from textrec.learn.encoders import TextEncoder
-from textrec.learn.exact import ExactTrainee, Objective, TagHead, encode_documents, solve_around
+from textrec.learn.exact import ExactTrainee, Objective, encode_documents, solve_around
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
+from textrec.learn.tags import TagHead, fit_tags
 from textrec.learn.tensors import resolve_device, to_tensor
 from textrec.learn.training import Schedule, Trainee, train
 from textrec.learn.word_vectors import WordVectors, named_vectors
 from textrec.models.solved import SolvedModel
-from textrec.protocol.metrics import fold_recall
+from textrec.models.stopping import exact_metric, paper_metric, stopping_k
 from textrec.protocol.splits import Fold
 from textrec.text import Documents, Vocabulary
 
@@ -37,6 +38,9 @@ FloatArray = npt.NDArray[np.float32]
 
 STEPS_AN_EPOCH, SMALLEST_BATCH = 32, 16
 """With few texts, batches shrink so that an epoch still has this many steps; not below this many texts."""
+
+REFIT_RATE = 0.5
+"""Of the learning rates, when all items are trained on after early stopping."""
 
 READS_TEXT: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "gradients"})
 """What every model of this kind can do."""
@@ -74,12 +78,15 @@ class NeuralModel(SolvedModel):
         self._head = None
         run = self._run_exact if self.config.recipe == "exact" else self._run_paper
         run(part, validation, monitor, checkpoint)
+        if self.config.recipe == "exact" and validation is not None:
+            self._refit_encoder(train, monitor, checkpoint)
         if vectors:
             config = self.config
             self.vocabulary = self._encoder.widen(vectors, self.vocabulary, config.vector_norm, config.widen)
         self._text = encode_documents(self._encoder, self._documents(train.items))
         if self.config.recipe == "exact":
             self._refit_likes()
+            self._refit_tags(train)
         else:
             rows = part.items.ids.rows(train.items.ids)
             self._users, self._items = self._factors.user_rows(), self._factors.item_rows(self._text, rows)
@@ -87,10 +94,37 @@ class NeuralModel(SolvedModel):
     def _run_exact(
         self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
-        config = self.config
         if "tags" in self.capabilities and part.items.tags.nnz:
-            self._head = TagHead(part.items.tags, config.factors)
+            self._head = TagHead(part.items.tags, self.config.factors)
             self._head.to(resolve_device(self.device))
+        self._train_exact(part, validation, self.config.epochs, 1.0, monitor, checkpoint)
+
+    def _refit_encoder(self, train: Dataset, monitor: Monitor | None, checkpoint: Checkpoint | None) -> None:
+        """Go on with all items: those held out for early stopping are a tenth of what there is to learn from."""
+        chosen = self.report
+        if self.config.refit_epochs == 0 or chosen.interrupted:
+            return
+        last = checkpoint and replace(checkpoint, folder=checkpoint.folder / "refit")
+        self._train_exact(train, None, self.config.refit_epochs, REFIT_RATE, monitor, last)
+        tokens = chosen.tokens_encoded + self.report.tokens_encoded
+        self.report = replace(chosen, tokens_encoded=tokens, interrupted=self.report.interrupted)
+
+    def _refit_tags(self, train: Dataset) -> None:
+        if self._head is not None and self.config.tag_weight > 0:
+            text = to_tensor(self._text, self._head.bias.device)
+            settings = {"epochs": self.config.tag_epochs, "absent_weight": self.config.absent_tag_weight}
+            fit_tags(self._head, text, train.items.tags, seed=self.seed, **settings)
+
+    def _train_exact(
+        self,
+        part: Dataset,
+        validation: Fold | None,
+        epochs: int,
+        rate: float,
+        monitor: Monitor | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        config = self.config
         trainee = ExactTrainee(
             self._encoder,
             self._head,
@@ -98,14 +132,13 @@ class NeuralModel(SolvedModel):
             part.likes,
             part.items.tags,
             objective=self._objective(),
-            learning_rate=config.learning_rate,
-            tag_learning_rate=getattr(config, "tag_learning_rate", config.learning_rate),
+            learning_rate=rate * config.learning_rate,
+            tag_learning_rate=rate * getattr(config, "tag_learning_rate", config.learning_rate),
             evaluate=None if validation is None else self._stopping_metric(validation),
             precision=self._precision(),
         )
         size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
-        schedule = Schedule(config.epochs, size, config.patience, self.seed)
-        self._train(trainee, schedule, part, validation, monitor, checkpoint)
+        self._train(trainee, Schedule(epochs, size, config.patience, self.seed), part, validation, monitor, checkpoint)
 
     def _run_paper(
         self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
@@ -141,37 +174,16 @@ class NeuralModel(SolvedModel):
     ) -> None:
         sizes = f"{part.n_users} users, {part.n_items} items, {part.n_likes} likes, {len(self.vocabulary)} words"
         identity = f"{self.name} {self.config.fingerprint()} seed {self.seed} {sizes}"
-        metric = "" if validation is None else f"recall@{_stopping_k(validation)}"
+        metric = "" if validation is None else f"recall@{stopping_k(validation)}"
         self.report = train(trainee, schedule, metric=metric, monitor=monitor, checkpoint=checkpoint, identity=identity)
 
     def _stopping_metric(self, validation: Fold) -> Any:
-        """Recall of the held-out likes for users solved at v = g."""
-        k = _stopping_k(validation)
-        documents = self._documents(validation.candidates)
-
-        def recall(users: FloatArray, encoder: TextEncoder) -> float:
-            if validation.setting == "cold":
-                items = encode_documents(encoder, documents, precision=self._precision())
-            else:
-                text = encode_documents(encoder, self._documents(validation.train.items), precision=self._precision())
-                users, solved = solve_around(self._objective(), text, validation.train.likes)
-                items = solved[validation.train.items.ids.rows(validation.candidates.ids)]
-            return fold_recall(validation, lambda block: users[block] @ items.T, k)
-
-        return recall
+        """Recall of the held-out likes: of (users [U, K], encoder)."""
+        return exact_metric(validation, self._documents, self._objective(), self._precision())
 
     def _paper_stopping_metric(self, validation: Fold) -> Any:
-        """Recall of the held-out likes under the recipe `paper`."""
-        k, warm = _stopping_k(validation), validation.setting == "warm"
-        documents = self._documents(validation.candidates)
-        rows = validation.train.items.ids.rows(validation.candidates.ids) if warm else None
-
-        def recall(factors: PaperFactors, encoder: TextEncoder) -> float:
-            text = encode_documents(encoder, documents, precision=self._precision())
-            users, items = factors.user_rows(), factors.item_rows(text, rows)
-            return fold_recall(validation, lambda block: users[block] @ items.T, k)
-
-        return recall
+        """The same under the recipe `paper`: of (factors, encoder)."""
+        return paper_metric(validation, self._documents, self._precision())
 
     def _paper_settings(self) -> PaperSettings:
         config = self.config
@@ -272,8 +284,3 @@ def _states(arrays: dict[str, npt.NDArray[Any]], prefix: str, device: torch.devi
     return {
         name.removeprefix(prefix): to_tensor(value, device) for name, value in arrays.items() if name.startswith(prefix)
     }
-
-
-def _stopping_k(validation: Fold) -> int:
-    """Recall@50, or Recall@10 where 50 would be a large part of the pool."""
-    return 50 if len(validation.candidates) >= 250 else 10

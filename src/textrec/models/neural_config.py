@@ -44,6 +44,9 @@ class NeuralConfig(Config):
     patience: int = bounded(5, 1)
     """Stop after this many epochs without a better validation metric."""
 
+    refit_epochs: int = bounded(4, 0)
+    """After early stopping, passes over all items, also those that were held out for it, at half the rate."""
+
     batch_size: int = bounded(256, 1)
     """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
@@ -109,3 +112,6 @@ class TagsConfig(Config):
 
     tag_learning_rate: float = bounded(0.01, above=0.0)
     """Of Adam, for tag vectors; higher learns tags sooner, at a small cost for likes."""
+
+    tag_epochs: int = bounded(10, 0)
+    """After training, passes over the tags with the texts' vectors fixed; recommendations stay as they are."""

@@ -1,0 +1,96 @@
+"""The tag head of multi-task learning: which tags a text has, from its vector (paper §3.3).
+
+Shapes: `B` texts, `K` factors, `I` items, `G` tags.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from textrec.dataset import Csr, Rows
+from textrec.learn.batches import cut
+from textrec.learn.losses import Pairs, tag_loss
+from textrec.learn.tensors import to_tensor
+
+__all__ = ["TagHead", "fit_tags"]
+
+
+class TagHead(nn.Module):
+    """p_jl = σ(g(X_j)·t_l + β_l) (paper §3.3; the bias, which starts at the tag's log-odds, is ours).
+
+    Args:
+        tags: training tags [I, G]; items without a tag count as unknown.
+        dim: K.
+        init_scale: standard deviation of the tag vectors at the start.
+    """
+
+    def __init__(self, tags: Csr, dim: int, *, init_scale: float = 0.1) -> None:
+        super().__init__()
+        n_tags = tags.shape[1]
+        tagged = max(int((np.diff(tags.indptr) > 0).sum()), 1)
+        frequency = (np.bincount(tags.indices, minlength=n_tags) + 0.5) / (tagged + 1.0)
+        self.vectors = nn.Parameter(torch.randn(n_tags, dim) * init_scale)
+        self.bias = nn.Parameter(torch.from_numpy(np.log(frequency / (1 - frequency)).astype(np.float32)))
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> TagHead:
+        """A head with these tag vectors [G, K] and no bias."""
+        head = cls(sp.csr_array((0, len(vectors))), vectors.shape[1]).to(vectors.device)
+        head.load_state_dict({"vectors": vectors.detach(), "bias": torch.zeros_like(vectors[:, 0])})
+        return head
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Logits [B, G]."""
+        return torch.addmm(self.bias, vectors, self.vectors.T)
+
+    def loss(self, vectors: Tensor, tags: Csr, rows: Rows, absent_weight: float) -> Tensor:
+        """Summed over the texts `rows` of `tags` [I, G] that have a tag, for their vectors [B, K].
+
+        A text without tags is unknown, not without any.
+        """
+        tagged = np.flatnonzero(np.diff(tags.indptr)[rows] > 0)
+        present = Pairs.of(tags, rows[tagged], vectors.device)
+        known = vectors if len(tagged) == len(rows) else vectors[to_tensor(tagged, vectors.device)]
+        return tag_loss(known, self.vectors, self.bias, present, absent_weight)
+
+
+def fit_tags(
+    head: TagHead,
+    vectors: Tensor,
+    tags: Csr,
+    *,
+    epochs: int,
+    seed: int,
+    absent_weight: float = 1.0,
+    learning_rate: float = 0.03,
+    batch_size: int = 512,
+) -> None:
+    """Go on with the head alone, the texts' vectors fixed.
+
+    Likes are learnt sooner than tags, and early stopping looks at likes: when it ends training, tags are half learnt.
+    The loss is convex in the head, a pass takes half a second on 10,000 texts and 3,600 tags, and no vector moves, so
+    recommendations stay as they are.
+
+    Args:
+        head: the head, changed in place.
+        vectors: g(X) [I, K].
+        tags: training tags [I, G].
+        epochs: passes over the texts with a tag.
+        seed: of their order.
+        absent_weight: c'.
+        learning_rate: of Adam.
+        batch_size: texts a step; fewer where a pass would have fewer than 16 steps.
+    """
+    rows = np.flatnonzero(np.diff(tags.indptr) > 0)
+    size = min(batch_size, max(1, len(rows) // 16))
+    optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate, fused=True)
+    rng = np.random.default_rng(seed)
+    for _ in range(epochs):
+        for batch in cut(rng.permutation(rows), size):
+            loss = head.loss(vectors[to_tensor(batch, vectors.device)], tags, batch, absent_weight)
+            optimizer.zero_grad(set_to_none=True)
+            (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()

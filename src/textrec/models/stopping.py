@@ -1,0 +1,63 @@
+"""When training stops: Recall of the held-out likes, for each recipe.
+
+Shapes: `K` factors, `U` users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from textrec.dataset import Items
+from textrec.learn.encoders import TextEncoder
+from textrec.learn.exact import Objective, encode_documents, solve_around
+from textrec.learn.paper import PaperFactors
+from textrec.protocol.metrics import fold_recall
+from textrec.protocol.splits import Fold
+from textrec.text import Documents
+
+__all__ = ["exact_metric", "paper_metric", "stopping_k"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def stopping_k(validation: Fold) -> int:
+    """Recall@50, or Recall@10 where 50 would be a large part of the pool."""
+    return 50 if len(validation.candidates) >= 250 else 10
+
+
+def exact_metric(
+    validation: Fold, documents_of: Callable[[Items], Documents], objective: Objective, precision: torch.dtype
+) -> Callable[[FloatArray, TextEncoder], float]:
+    """Recall of (users [U, K], encoder): new items stand at v = g, known ones are solved around it."""
+    k, known = stopping_k(validation), validation.setting != "cold"
+    items = validation.train.items if known else validation.candidates
+    documents = documents_of(items)
+
+    def recall(users: FloatArray, encoder: TextEncoder) -> float:
+        vectors = encode_documents(encoder, documents, precision=precision)
+        if known:
+            users, solved = solve_around(objective, vectors, validation.train.likes)
+            vectors = solved[items.ids.rows(validation.candidates.ids)]
+        return fold_recall(validation, lambda block: users[block] @ vectors.T, k)
+
+    return recall
+
+
+def paper_metric(
+    validation: Fold, documents_of: Callable[[Items], Documents], precision: torch.dtype
+) -> Callable[[PaperFactors, TextEncoder], float]:
+    """Recall of (factors, encoder)."""
+    k, documents = stopping_k(validation), documents_of(validation.candidates)
+    known = validation.setting == "warm"
+    rows = validation.train.items.ids.rows(validation.candidates.ids) if known else None
+
+    def recall(factors: PaperFactors, encoder: TextEncoder) -> float:
+        text = encode_documents(encoder, documents, precision=precision)
+        users, items = factors.user_rows(), factors.item_rows(text, rows)
+        return fold_recall(validation, lambda block: users[block] @ items.T, k)
+
+    return recall
