@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver clean
+.PHONY: help demo test lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-serve soak-serve clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -77,6 +77,15 @@ bench-step: $(INSTALLED) ## time the encoder step against the number of users
 
 bench-solver: $(INSTALLED) ## time the exact solves
 	$(BIN)/python benchmarks/solver.py
+
+bench-serve: $(INSTALLED) ## the service under load, the time of a cold text, the recall of the index; on a quiet machine
+	test -d benchmarks/models/embed || $(BIN)/textrec train citeulike-a-titles --model embed --out benchmarks/models/embed
+	test -d benchmarks/models/gru-mtl || $(BIN)/textrec train citeulike-a-abstracts --model gru-mtl --epochs 2 --validate none --out benchmarks/models/gru-mtl
+	$(BIN)/python benchmarks/serve_load.py benchmarks/models/embed --cold benchmarks/models/gru-mtl
+	$(BIN)/python benchmarks/retrieval.py benchmarks/models/embed
+
+soak-serve: $(INSTALLED) ## bad requests, kill -9 and reloads in their long forms; $TEXTREC_TEST_POSTGRES adds PostgreSQL
+	TEXTREC_RECORD=benchmarks/results/serve_soak.json $(BIN)/pytest -m soak tests/test_serve_hostile.py tests/test_serve_running.py
 
 clean: ## remove .venv and everything that was made
 	rm -rf $(VENV) demo-model site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

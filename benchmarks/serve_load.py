@@ -160,10 +160,11 @@ def measure(folder: Path, cold: Path, seconds: float) -> dict[str, Any]:
             load_figures = asyncio.run(recommend_load(port, users, seconds))
             requests = asyncio.run(one_by_one(port, asked))
         functions = bare(service, asked)
-        words = [word for word in load(cold).vocabulary or () if word.isalpha()][:5000]
+        reader = load(cold)
+        words = [word for word in reader.vocabulary or () if word.isalpha()][:5000]
         (place / "bench.db").unlink()
         with served(cold, place) as (port, _):
-            cold_figures = asyncio.run(cold_texts(port, users[0], words))
+            cold_figures = asyncio.run(cold_texts(port, reader.data.users[0], words))
     overhead = float((np.median(requests) - np.median(functions)) * 1000)
     return {
         "model": service.live.model.name,
@@ -173,7 +174,8 @@ def measure(folder: Path, cold: Path, seconds: float) -> dict[str, Any]:
         **load_figures,
         "function_ms": float(np.median(functions) * 1000),
         "overhead_ms": overhead,
-        "cold_model": load(cold).name,
+        "cold_model": reader.name,
+        "cold_data": reader.data.name,
         **cold_figures,
         "connections": CONNECTIONS,
         "workers": 1,

@@ -52,7 +52,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "roof": ("explanation", "heatmap", "model_folder", "retrieval", "cluster"),
     "serve": (
         *("limits", "problems", "storage", "items", "live", "service", "metrics", "guard", "gate"),
-        *("requests", "responses", "routes", "page", "app", "running"),
+        *("requests", "responses", "routes", "page", "app", "connection", "running"),
     ),
     "cli": ("output", "progress", "flags", "options", "running", "listing", "evaluate", "train", "watching"),
 }

@@ -39,8 +39,20 @@ def test_the_graph_finds_what_exact_search_finds() -> None:
     assert (np.diff(scores) <= 0).all()
 
 
+def test_vectors_of_very_different_lengths_and_of_a_trained_kind() -> None:
+    rng = np.random.default_rng(0)
+    items = (rng.gamma(2.0, size=(3000, 1)) * np.abs(rng.normal(size=(3000, 32)))).astype(np.float32)
+    queries = np.abs(rng.normal(size=(150, 32))).astype(np.float32)
+    index, exact = ItemIndex(items, approximate=True, queries=queries[:50]), ItemIndex(items)
+    assert index.approximate
+    assert index.recall >= 0.99
+    found = [np.intersect1d(index.search(one, 50)[0], exact.search(one, 50)[0]) for one in queries[50:]]
+    assert np.mean([len(one) / 50 for one in found]) >= 0.98
+
+
 def test_it_stays_exact_where_a_graph_does_not_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("textrec.retrieval.EFFORTS", (1,))
+    monkeypatch.setattr("textrec.retrieval.RECALL", 1.01)
     noise = np.random.default_rng(0).normal(size=(1500, 100)).astype(np.float32)
     index = ItemIndex(noise, approximate=True)
     assert not index.approximate

@@ -3,64 +3,33 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import random
-import re
 import shutil
-import subprocess
-import sys
+import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from serving import ask, browser, get, needs_chromium, post, record, saved_model, served
 from textrec.cli import main
 from textrec.data.sample import sample
 from textrec.model_folder import save
 from textrec.registry import create
 from textrec.serve.storage import Storage
 
-COMMAND = [sys.executable, "-c", "import sys; from textrec.cli import main; sys.exit(main())", "serve"]
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = sample().filtered(min_likes=0, min_tag_items=10)
-    model = create("embed-mtl", {"epochs": 1, "factors": 8, "min_count": 1})
-    return save(model.fit(data), tmp_path_factory.mktemp("models") / "mtl")
-
-
-@contextmanager
-def served(folder: Path, database: str) -> Iterator[tuple[str, int, subprocess.Popen[str]]]:
-    process = subprocess.Popen(
-        [*COMMAND, str(folder), "--port", "0", "--db", database], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        lines = iter(process.stdout.readline, "")
-        url = next(found.group() for line in lines if (found := re.search(r"http://\S+", line)))
-        yield url, int(url.split(":")[2].strip("/")), process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(30)
-        process.stdout.close()
-
-
-def post(port: int, path: str, content: Any) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("POST", path, json.dumps(content), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        connection.close()
+    return saved_model(tmp_path_factory.mktemp("models"))
 
 
 def databases(tmp_path: Path) -> list[str]:
@@ -105,6 +74,80 @@ def test_kill_9_loses_nothing_that_was_acknowledged(times: int, folder: Path, tm
         assert likes <= set(storage.likes())
         assert all(one[:-1] + "ab"["ba".index(one[-1])] in stored for one in stored), "half a write is there"
         storage.close()
+        with served(folder, database) as (_, port, _):
+            for item in rng.sample(sorted(items), min(20, len(items))):
+                assert get(port, f"/v1/items/{item}")["title"] == f"text of {item}"
+            for user, liked in rng.sample(sorted(likes), min(20, len(likes))):
+                assert liked in [one["item_id"] for one in get(port, f"/v1/users/{user}")["likes"]]
+        figures = {"kills": times, "acknowledged_items": len(items), "acknowledged_likes": len(likes), "lost": 0}
+        record(f"kill_9_{database.partition(':')[0]}", figures)
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.soak)])
+def test_no_request_is_dropped_while_models_are_taken_over(times: int, folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "model"
+    shutil.copytree(folder, place)
+    text, data = "Graph networks for protein folding", sample().filtered(min_likes=0, min_tag_items=10)
+    models = [create("embed-mtl", {"epochs": 1, "factors": size, "min_count": 1}).fit(data) for size in (5, 6, 7)]
+    stop, failed, answered = threading.Event(), list[Any](), Counter[str]()
+
+    def keep_asking(number: int, port: int) -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            for count in itertools.count():
+                if stop.is_set():
+                    return
+                path, content = [
+                    ("/v1/recommend", {"user": str(number), "k": 5}),
+                    ("/v1/audience", {"item": "n1", "k": 5}),
+                    ("/v1/items", {"id": f"during-{number}-{count}", "title": f"{text} {count}"}),
+                ][count % (3 if count < 60 else 2)]
+                try:
+                    connection.request("POST", path, json.dumps(content), {"Content-Type": "application/json"})
+                    answer = connection.getresponse()
+                    if answer.status != 200:
+                        failed.append((path, answer.status, answer.read()))
+                    answer.read()
+                except (OSError, http.client.HTTPException) as error:
+                    failed.append((path, error))
+                    return
+                answered[path] += 1
+
+    with served(place, f"sqlite:///{tmp_path / 'reload.db'}") as (_, port, process):
+        assert post(port, "/v1/items", {"id": "n1", "title": text}) == 200
+        clients = [threading.Thread(target=keep_asking, args=(number, port)) for number in range(4)]
+        for client in clients:
+            client.start()
+        for turn in range(times):
+            model = models[turn % len(models)]
+            save(model, place)
+            if turn % 2 and hasattr(signal, "SIGHUP"):
+                process.send_signal(signal.SIGHUP)
+            else:
+                assert post(port, "/v1/reload", {}) == 200
+            expected = model.audience([text], k=5)
+            scores = pytest.approx(expected["score"].to_list(), rel=1e-3)
+            wait_until(lambda port=port, scores=scores: audience_scores(port) == scores)
+        stop.set()
+        for client in clients:
+            client.join()
+        assert not failed, failed[:3]
+        assert min(answered.values()) >= times
+        added = answered["/v1/items"] + 1
+        assert get(port, "/healthz")["added"] == added
+        counters = get(port, "/metrics")
+        assert f"textrec_reloads_total {times}.0" in counters
+    record("reloads", {"reloads": times, "answered": answered.total(), "dropped": 0, "stored_items_read_again": added})
+
+
+def audience_scores(port: int) -> list[float]:
+    return [user["score"] for user in ask(port, "POST", "/v1/audience", {"item": "n1", "k": 5})[1]["users"]]
+
+
+def wait_until(there: Callable[[], bool], seconds: float = 60.0) -> None:
+    last = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < last, "it never happened"
+        time.sleep(0.05)
 
 
 def test_bad_starts_are_told_in_one_line(
@@ -123,24 +166,7 @@ def test_bad_starts_are_told_in_one_line(
         assert "Traceback" not in err
 
 
-@contextmanager
-def browser(width: int = 1100) -> Iterator[Any]:
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size={width},1000"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-@pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="the page needs Debian's chromium and chromium-driver",
-)
+@needs_chromium
 @pytest.mark.filterwarnings("ignore")
 def test_the_page(folder: Path, tmp_path: Path) -> None:
     from selenium.webdriver.common.by import By
@@ -189,3 +215,58 @@ def test_the_page(folder: Path, tmp_path: Path) -> None:
             driver.get(f"{url}#reader=nobody")
             driver.refresh()
             wait(driver, "#failure:not([hidden])", "unknown user 'nobody'")
+
+
+LOOK = """
+const nameless = [...document.querySelectorAll("main input, main textarea, main select, button, a")]
+  .filter((one) => one.checkVisibility() && !(one.labels?.length || one.ariaLabel || one.textContent.trim()));
+const over = document.documentElement.scrollWidth - innerWidth;
+return {wide: Math.max(0, over), nameless: nameless.map((one) => one.outerHTML)};
+"""
+
+
+@needs_chromium
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_in_every_look(folder: Path, tmp_path: Path) -> None:
+    """Wide and narrow, light and dark; $TEXTREC_PICTURES keeps the pictures of $TEXTREC_PICTURES_MODEL."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    kept = os.environ.get("TEXTREC_PICTURES")
+    shown = Path(os.environ.get("TEXTREC_PICTURES_MODEL") or folder)
+    with served(shown, f"sqlite:///{tmp_path / 'look.db'}") as (url, _, _), browser() as driver:
+
+        def wait(selector: str) -> Any:
+            return WebDriverWait(driver, 40, ignored_exceptions=[Exception]).until(
+                lambda driver: driver.find_elements(By.CSS_SELECTOR, selector)
+            )
+
+        def looked_at(name: str) -> None:
+            wait("main:not(:has([aria-busy=true]))")
+            assert driver.execute_script(LOOK) == {"wide": 0, "nameless": []}, name
+            if kept:
+                time.sleep(0.4)  # for what fades in
+                driver.save_screenshot(str(Path(kept) / f"service-{name}.png"))
+
+        for look, width, height, theme in (
+            ("wide-light", 1100, 760, "light"),
+            ("wide-dark", 1100, 760, "dark"),
+            ("narrow-light", 390, 844, "light"),
+            ("narrow-dark", 390, 844, "dark"),
+        ):
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            scheme = [{"name": "prefers-color-scheme", "value": theme}]
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+            driver.get("about:blank")
+            driver.get(f"{url}#reader=145")
+            wait("#reader-results .card mark")
+            looked_at(f"reader-{look}")
+            driver.find_element(By.ID, "tab-reader").send_keys(Keys.ARROW_RIGHT)
+            assert driver.switch_to.active_element.get_attribute("id") == "tab-text"
+            driver.find_element(By.ID, "new-title").send_keys("Message passing for protein folding")
+            driver.find_element(By.ID, "new-text").send_keys("Graph networks predict how proteins fold.")
+            wait("#audience li")
+            wait("#neighbours li")
+            looked_at(f"text-{look}")

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.responses import Response
+
 from textrec.serve import limits
 from textrec.serve.metrics import Metrics
 from textrec.serve.problems import Refusal, problem
@@ -70,7 +72,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        status = 0
+        status, whole = 0, False
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -83,6 +85,7 @@ class Guard:
             async with asyncio.timeout(self.seconds):
                 self._check(scope)
                 body = await _body(receive)
+                whole = True
                 if body is None:  # the client went away in the middle of its request
                     return
                 await self.app(scope, _replay(body, receive), answer)
@@ -90,13 +93,20 @@ class Guard:
             await problem(refusal.status, refusal.detail, headers=refusal.headers)(scope, receive, answer)
         except TimeoutError:
             if not status:
-                detail = f"this took longer than {self.seconds:g} seconds; ask for less"
-                await problem(503, detail, headers={"Retry-After": "5"})(scope, receive, answer)
+                await self._too_late(whole)(scope, receive, answer)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in METHODS else "other"  # or anybody could make new counters
             self.metrics.requests.labels(method, route, status or 499).inc()
             self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
+
+    def _too_late(self, whole: bool) -> Response:
+        """The answer when time is up: the body never came as a whole (408), or the work takes too long (503)."""
+        if not whole:
+            detail = f"the body did not arrive within {self.seconds:g} seconds"
+            return problem(408, detail, headers={"Connection": "close"})
+        detail = f"this took longer than {self.seconds:g} seconds; ask for less"
+        return problem(503, detail, headers={"Retry-After": "5"})
 
     def _check(self, scope: Scope) -> None:
         headers: dict[bytes, list[bytes]] = {}

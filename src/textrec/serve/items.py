@@ -32,6 +32,7 @@ class Catalogue:
         self.texts: list[str] = items.texts.to_list()
         self.haystack = _haystack(items.titles, items.texts)
         self._by_tag = sp.csr_array(items.tags.T)
+        self._tag_names: list[str] = items.tag_names.values.to_list()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -42,7 +43,8 @@ class Catalogue:
 
     def tags(self, row: int) -> list[str]:
         """The tags of an item."""
-        return self.items.tag_names.names(self.items.tags[[row]].indices).to_list()
+        tags = self.items.tags
+        return [self._tag_names[column] for column in tags.indices[tags.indptr[row] : tags.indptr[row + 1]].tolist()]
 
     def tagged(self, tag: str) -> Rows | None:
         """Rows with a tag; None when no item was ever tagged so."""
@@ -93,6 +95,11 @@ class ItemTable:
             return self.catalogue.label(row)
         item = self.added[row - len(self.catalogue)]
         return item.title or item.text[:LABEL_LENGTH]
+
+    def tags(self, row: int) -> Sequence[str]:
+        """The tags of a row."""
+        known = self.catalogue
+        return known.tags(row) if row < len(known) else self.added[row - len(known)].tags
 
     def tagged(self, tag: str) -> Rows | None:
         """Rows with a tag, or None when nobody knows the tag."""

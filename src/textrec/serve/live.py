@@ -19,13 +19,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from textrec.dataset import Rows, binary_csr
-from textrec.errors import ArgumentError, UnknownItemError, UnknownUserError
+from textrec.errors import UnknownItemError, UnknownUserError
 from textrec.explanation import Reader
 from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import dense, stack, unit_rows
 from textrec.retrieval import APPROXIMATE_ABOVE, ItemIndex, best
 from textrec.serve.items import Catalogue, ItemTable, build_items
+from textrec.serve.problems import Refusal
 from textrec.serve.storage import StoredItem
 
 __all__ = ["Live", "Ranked"]
@@ -200,7 +201,7 @@ class Live:
         if tag is not None:
             tagged = self.table.tagged(tag)
             if tagged is None:
-                raise ArgumentError(f"unknown tag {tag!r}: no item carries it")
+                raise Refusal(404, f"unknown tag {tag!r}: no item carries it")
             inside = np.full(len(scores), -np.inf, np.float32)
             inside[tagged] = scores[tagged]
             scores = inside

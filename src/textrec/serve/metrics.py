@@ -18,6 +18,7 @@ class Metrics:
         self.registry = own = CollectorRegistry()
         self.requests = Counter("textrec_requests", "Requests answered.", ["method", "route", "status"], registry=own)
         self.seconds = Histogram("textrec_request_seconds", "Time to answer.", ["route"], buckets=BUCKETS, registry=own)
+        self._reloads_told = 0
         self.reloads = Counter("textrec_reloads", "Model folders taken over.", registry=own)
         self.items = Gauge("textrec_items", "Items that can be recommended.", ["source"], registry=own)
         self.users = Gauge("textrec_users", "Users that can be recommended to.", ["source"], registry=own)
@@ -25,6 +26,8 @@ class Metrics:
     def text(self, service: Service) -> bytes:
         """The counters in Prometheus' text format."""
         live = service.live
+        self.reloads.inc(service.reloads - self._reloads_told)
+        self._reloads_told = service.reloads
         self.items.labels("model").set(len(live.table.catalogue))
         self.items.labels("added").set(len(live.table.added))
         self.users.labels("model").set(live.model.data.n_users)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -64,6 +65,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TextrecError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _no_database)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -85,17 +87,27 @@ def _ours(request: Request, error: Exception) -> Response:
     return _bug(request, error)
 
 
+def _no_database(request: Request, error: Exception) -> Response:
+    log.error("the database does not answer: %s %s", request.method, request.url.path, exc_info=error)
+    return problem(503, "the database does not answer; send it again", headers={"Retry-After": "5"})
+
+
 SHOWN = 10
 
 
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
-        {"field": ".".join(map(_printable, fault["loc"])), "message": _printable(fault["msg"])}
+        {"field": ".".join(_place(fault["loc"])), "message": _printable(fault["msg"])}
         for fault in error.errors()[:SHOWN]
     ]
     first = errors[0] if errors else {"field": "body", "message": "not valid"}
     return problem(422, f"{first['field']}: {first['message']}", errors=errors)
+
+
+def _place(parts: Iterable[Any]) -> list[str]:
+    """Where a fault is, without the names of a union's members."""
+    return [_printable(part) for part in parts if not (isinstance(part, str) and part.startswith("["))]
 
 
 def _printable(part: Any) -> str:

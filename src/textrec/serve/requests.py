@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+import re
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    model_validator,
+)
+from pydantic import Tag as UnionTag
 
 from textrec.serve import limits
 
@@ -12,11 +23,26 @@ __all__ = [
     "AudienceRequest",
     "ExplainRequest",
     "ItemIn",
+    "ItemOrItems",
     "Like",
     "LikesRequest",
+    "Nothing",
     "RecommendRequest",
     "TextRequest",
     "TopK",
+]
+
+
+# OpenAPI says what the validators of this file check, so that clients made from it send what is accepted.
+BLANKS = r"\s\x1c-\x1f\x85\ufeff"
+"""Python and ECMAScript differ in what \\s is; this is what either takes for a blank."""
+
+SOMETHING = f"[^{BLANKS}]"
+CLEAN: dict[str, Any] = {"pattern": r"^[^\x00]*$"}
+PLAIN: dict[str, Any] = {"pattern": rf"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f{BLANKS}][^\x00-\x1f\x7f]*$"}
+NULL, BLANK = {"type": "null"}, {"pattern": f"^[{BLANKS}]*$"}
+HAS_WORDS: list[JsonValue] = [
+    {"required": [name], "properties": {name: {"pattern": SOMETHING}}} for name in ("title", "text")
 ]
 
 
@@ -27,24 +53,57 @@ def _clean(value: str) -> str:
 
 
 def _plain(value: str) -> str:
-    if not value.strip() or any(ord(char) < 32 or ord(char) == 127 for char in value):
+    if not _has_words(value) or any(ord(char) < 32 or ord(char) == 127 for char in value):
         raise ValueError("must not be blank or contain control characters")
     return value
 
 
-Id = Annotated[str, Field(min_length=1, max_length=limits.ID_LENGTH), AfterValidator(_plain)]
-Tag = Annotated[str, Field(min_length=1, max_length=limits.TAG_LENGTH), AfterValidator(_plain)]
-Title = Annotated[str, Field(max_length=limits.TITLE_LENGTH), AfterValidator(_clean)]
-Text = Annotated[str, Field(max_length=limits.TEXT_LENGTH), AfterValidator(_clean)]
-TopK = Annotated[int, Field(ge=1, le=limits.TOP, strict=True, description="How many.")]
+def _has_words(*values: str) -> bool:
+    return any(re.search(SOMETHING, value) for value in values)
+
+
+def _whole(value: Any) -> Any:
+    """JSON does not tell 10.0 from 10."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _exactly_one(**types: str) -> dict[str, Any]:
+    """One of these fields, for OpenAPI."""
+    return {
+        "oneOf": [
+            {"required": [name], "properties": dict.fromkeys(types, NULL) | {name: {"type": kind}}}
+            for name, kind in types.items()
+        ]
+    }
+
+
+def _named_or_words(name: str, kind: str) -> dict[str, Any]:
+    """Either this field, or a title or a text, for OpenAPI."""
+    named = {"required": [name], "properties": {name: {"type": kind}, "title": BLANK, "text": BLANK}}
+    return {"oneOf": [named, {"properties": {name: NULL}, "anyOf": HAS_WORDS}]}
+
+
+Id = Annotated[str, Field(min_length=1, max_length=limits.ID_LENGTH, json_schema_extra=PLAIN), AfterValidator(_plain)]
+Tag = Annotated[str, Field(min_length=1, max_length=limits.TAG_LENGTH, json_schema_extra=PLAIN), AfterValidator(_plain)]
+Title = Annotated[str, Field(max_length=limits.TITLE_LENGTH, json_schema_extra=CLEAN), AfterValidator(_clean)]
+Text = Annotated[str, Field(max_length=limits.TEXT_LENGTH, json_schema_extra=CLEAN), AfterValidator(_clean)]
+TopK = Annotated[int, Field(ge=1, le=limits.TOP, strict=True, description="How many."), BeforeValidator(_whole)]
 Liked = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=limits.TEXT_LENGTH), AfterValidator(_clean)]],
+    list[
+        Annotated[
+            str, Field(min_length=1, max_length=limits.TEXT_LENGTH, json_schema_extra=CLEAN), AfterValidator(_clean)
+        ]
+    ],
     Field(min_length=1, max_length=limits.LIKED, description="Ids of items, or texts of two words or more."),
 ]
 
 
 class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Nothing(_In):
+    """An empty object."""
 
 
 class _Person(_In):
@@ -65,7 +124,8 @@ class RecommendRequest(_Person):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"user": "17", "k": 10}, {"liked": ["3", "Graph networks for protein folding"], "k": 5}]
+            "examples": [{"user": "17", "k": 10}, {"liked": ["3", "Graph networks for protein folding"], "k": 5}],
+            **_exactly_one(user="string", liked="array"),
         }
     )
     k: TopK = 10
@@ -85,7 +145,8 @@ class ItemIn(_In):
                     "text": "We fold …",
                     "tags": ["proteins"],
                 }
-            ]
+            ],
+            "anyOf": HAS_WORDS,
         }
     )
     id: Id
@@ -94,10 +155,18 @@ class ItemIn(_In):
     tags: Annotated[list[Tag], Field(max_length=limits.TAGS)] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _has_words(self) -> Self:
-        if not (self.title.strip() or self.text.strip()):
+    def _says_something(self) -> Self:
+        if not _has_words(self.title, self.text):
             raise ValueError("give a title or a text")
         return self
+
+
+ItemOrItems = Annotated[
+    Annotated[ItemIn, UnionTag("[item]")]
+    | Annotated[list[ItemIn], Field(min_length=1, max_length=limits.BATCH), UnionTag("[list]")],
+    Discriminator(lambda body: "[list]" if isinstance(body, list) else "[item]"),
+]
+"""One or a list; a fault is told of what it is meant to be."""
 
 
 class Like(_In):
@@ -118,7 +187,10 @@ class TextRequest(_In):
     """A text, or the id of an item."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"text": "Graph networks for protein folding", "k": 5}, {"item": "18", "k": 5}]}
+        json_schema_extra={
+            "examples": [{"text": "Graph networks for protein folding", "k": 5}, {"item": "18", "k": 5}],
+            **_named_or_words("item", "string"),
+        }
     )
     item: Id | None = None
     title: Title = ""
@@ -127,7 +199,7 @@ class TextRequest(_In):
 
     @model_validator(mode="after")
     def _one_text(self) -> Self:
-        if (self.item is None) != bool(self.title.strip() or self.text.strip()):
+        if (self.item is None) != _has_words(self.title, self.text):
             raise ValueError("give either item, or title and text")
         return self
 
@@ -141,13 +213,20 @@ class ExplainRequest(_In):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"user": "17", "items": ["18"]}, {"tag": "proteins", "text": "Graph networks for proteins"}]
+            "examples": [{"user": "17", "items": ["18"]}, {"tag": "proteins", "text": "Graph networks for proteins"}],
+            "allOf": [
+                _exactly_one(user="string", liked="array", tag="string"),
+                _named_or_words("items", "array"),
+            ],
         }
     )
     user: Id | None = None
     liked: Liked | None = None
     tag: Tag | None = None
-    items: Annotated[list[Id], Field(min_length=1, max_length=limits.EXPLAINED)] | None = None
+    items: (
+        Annotated[list[Id], Field(min_length=1, max_length=limits.EXPLAINED, json_schema_extra={"uniqueItems": True})]
+        | None
+    ) = None
     title: Title = ""
     text: Text = ""
 
@@ -155,7 +234,7 @@ class ExplainRequest(_In):
     def _complete(self) -> Self:
         if sum(given is not None for given in (self.user, self.liked, self.tag)) != 1:
             raise ValueError("give exactly one of user, liked and tag")
-        if (self.items is None) != bool(self.title.strip() or self.text.strip()):
+        if (self.items is None) != _has_words(self.title, self.text):
             raise ValueError("give either items, or title and text")
         if self.items is not None and len(set(self.items)) != len(self.items):
             raise ValueError("items must be distinct")

@@ -35,12 +35,20 @@ class Scored(BaseModel):
     score: float
 
 
+class Recommended(Scored):
+    """An item in a list of recommendations."""
+
+    tags: list[str]
+
+
 class Recommendations(BaseModel):
     """The best items, best first."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"user": "17", "items": [{"rank": 1, **PAPER}]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user": "17", "items": [{"rank": 1, **PAPER, "tags": ["proteins"]}]}]}
+    )
     user: str | None
-    items: list[Scored]
+    items: list[Recommended]
 
 
 class Neighbours(BaseModel):

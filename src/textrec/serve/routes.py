@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
 from starlette.responses import Response
 
 from textrec.errors import UnknownItemError
@@ -26,7 +25,6 @@ INLINE_ITEMS = 50_000
 
 ItemId = Annotated[str, Path(min_length=1, max_length=limits.ID_LENGTH, examples=["18"])]
 Search = Annotated[str, Query(max_length=limits.QUERY_LENGTH, examples=["protein folding"])]
-Batch = Annotated[list[requests.ItemIn], Field(min_length=1, max_length=limits.BATCH)]
 K = Annotated[int, Query(ge=1, le=limits.TOP, description="How many.")]
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -35,7 +33,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         400: "Not JSON.",
         401: "The API key is missing or wrong.",
         403: "Sent by another web site.",
-        404: "No such item or user.",
+        404: "No such item, user or tag.",
+        405: "The path knows other methods.",
+        408: "The body did not arrive in time.",
         409: "At odds with what is there, or with what the model can do.",
         413: "The body is too large.",
         415: "Not sent as JSON.",
@@ -58,7 +58,7 @@ def api(service: Service, metrics: Metrics) -> APIRouter:
     _add_reads(router, service, reading)
     _add_texts(router, service, reading)
     _add_items(router, service, reading, writing)
-    _add_writes(router, service, writing, metrics)
+    _add_writes(router, service, writing)
     _add_health(router, service, metrics)
     return router
 
@@ -81,7 +81,10 @@ def _add_reads(router: APIRouter, service: Service, gate: Gate) -> None:
             found = service.recommend(live, user=body.user, liked=None, **more)
         else:
             found = await gate.run(service.recommend, live, user=body.user, liked=body.liked, **more)
-        return answer({"user": body.user, "items": _scored(live, found)})
+        items = _scored(live, found)
+        for item, (row, _) in zip(items, found, strict=True):
+            item["tags"] = live.table.tags(row)
+        return answer({"user": body.user, "items": items})
 
     @router.post("/v1/explain", response_model=responses.Explanations, tags=["recommend"])
     async def explain(body: requests.ExplainRequest) -> Response:
@@ -203,9 +206,9 @@ def _item(live: Live, item_id: str) -> StoredItem:
     return live.table.item(row)
 
 
-def _add_writes(router: APIRouter, service: Service, gate: Gate, metrics: Metrics) -> None:
+def _add_writes(router: APIRouter, service: Service, gate: Gate) -> None:
     @router.post("/v1/items", response_model=responses.Stored, tags=["items"])
-    async def add(body: requests.ItemIn | Batch) -> Response:
+    async def add(body: requests.ItemOrItems) -> Response:
         """Store one item or a list: read now, recommendable at once, kept. The same item again changes nothing."""
         given: Sequence[requests.ItemIn] = body if isinstance(body, list) else [body]
         items = [StoredItem(item.id, item.title, item.text, tuple(dict.fromkeys(item.tags))) for item in given]
@@ -221,10 +224,9 @@ def _add_writes(router: APIRouter, service: Service, gate: Gate, metrics: Metric
         return answer({"likes": len(likes), "users": list(dict.fromkeys(user for user, _ in likes))})
 
     @router.post("/v1/reload", response_model=responses.Done, tags=["service"])
-    async def reload() -> Response:
+    async def reload(body: requests.Nothing) -> Response:
         """Take over the model folder as it is now, without dropping a request."""
         await gate.run(service.reload)
-        metrics.reloads.inc()
         return answer({"status": "reloaded"})
 
 

@@ -18,6 +18,7 @@ import uvicorn
 from textrec.errors import ArgumentError, TextrecError
 from textrec.model_folder import load
 from textrec.serve.app import LOOPBACK, create_app
+from textrec.serve.connection import Connection
 from textrec.serve.problems import Refusal
 from textrec.serve.service import Service
 from textrec.serve.storage import Storage
@@ -125,6 +126,7 @@ def serve(
     listener = bind(address)
     config = uvicorn.Config(
         app,
+        http=Connection,
         log_level=os.environ.get("TEXTREC_LOG", "warning").lower(),
         access_log=False,
         server_header=False,

@@ -36,6 +36,7 @@ class Service:
     def __init__(self, load: Callable[[], Recommender], storage: Storage) -> None:
         self._load, self.storage = load, storage
         self._writing, self._reloading = threading.Lock(), threading.Lock()
+        self.reloads = 0  # by a request or by SIGHUP
         self.live = Live.start(load()).with_items(storage.items()).with_likes(storage.likes())
 
     # ------------------------------------------------------------------ writes
@@ -47,12 +48,12 @@ class Service:
             Whether each is new; one that is there already, word for word, stays as it is.
 
         Raises:
-            Refusal: 409, an id stands for another text already; 422, twice in this list.
+            Refusal: 409, an id stands for another text already, or for two in this list.
         """
         distinct: dict[str, StoredItem] = {}
         for item in items:
             if distinct.setdefault(item.item_id, item) != item:
-                raise Refusal(422, f"item {item.item_id!r} stands twice in this list, with different contents")
+                raise Refusal(409, f"item {item.item_id!r} stands twice in this list, with different contents")
         with self._writing:
             live = self.live
             fresh = [item for item in distinct.values() if _is_new(live, item)]
@@ -116,6 +117,7 @@ class Service:
                     if item.item_id not in kept:
                         fresh = fresh.without_item(item.item_id)
                 self.live = fresh.with_items(stored).with_likes(self.storage.likes())
+            self.reloads += 1
         finally:
             self._reloading.release()
 
@@ -185,6 +187,9 @@ class Service:
             new = [StoredItem("text-1", title, text)]
             table, reps = build_items(new), live.encode(new)
         if tag is not None:
+            live.model._require("tags")
+            if tag not in live.model.data.items.tag_names:
+                raise Refusal(404, f"unknown tag {tag!r}: the model predicts others")
             return explain_for(live.model, table, None, tag=tag)
         reader = live.reader(user) if user is not None else live.newcomer(liked or ())[0]
         return explain_for(live.model, table, reader, reps=reps)

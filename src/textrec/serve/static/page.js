@@ -109,12 +109,15 @@ function card(entry, explanation, user) {
   const rest = explanation ? (isTitle ? coloured(explanation, Math.min(titleEnd + 1, whole.length), whole.length) : coloured(explanation, 0, whole.length)) : [];
   const body = rest.length && whole.slice(isTitle ? titleEnd : 0).trim() ? el("p", { class: "text" }, ...rest) : null;
   const facts = el("p", { class: "facts" }, `score ${entry.score.toFixed(3)}`, " · ", el("span", {}, `id ${entry.item_id}`));
+  facts.append(...(entry.tags || []).slice(0, 6).map((tag) =>
+    el("button", { class: "chip", type: "button", "aria-label": `Only with the tag ${tag}`, on: { click: () => onlyWith(tag) } }, tag)));
+  const actions = el("span", { class: "actions" });
   if (user) {
     const like = el("button", { class: "quiet", type: "button", on: { click: () => likeIt(user, entry, like) } }, "I like this");
-    facts.append(like);
+    actions.append(like);
   }
-  const near = el("button", { class: "quiet", type: "button", on: { click: () => showItem(entry.item_id) } }, "Open");
-  facts.append(near);
+  actions.append(el("button", { class: "quiet", type: "button", on: { click: () => showItem(entry.item_id) } }, "Open"));
+  facts.append(actions);
   const made = el("article", { class: "card", "data-item": entry.item_id }, el("span", { class: "rank", "aria-label": `rank ${entry.rank}` }, String(entry.rank)), title, body, body && clamp(body), facts);
   const likes = explanation ? explanation.because.slice(0, 3).filter((like) => like.share > 0) : [];
   if (likes.length) {
@@ -163,7 +166,14 @@ async function recommend() {
   });
 }
 
+function onlyWith(tag) {
+  $("tag").value = tag;
+  recommend();
+  $("tag").focus();
+}
+
 function legend(reasons) {
+  $("legend").hidden = !reasons.length;
   if (!reasons.length) return;
   $("legend").replaceChildren(...(reasons[0].by === "saliency"
     ? ["The stronger a word, ", el("mark", { class: "for" }, "the more it moves the score"), "."]
@@ -295,7 +305,7 @@ async function showItem(id, note) {
       const body = item.text ? el("p", { class: "text" }, item.text) : null;
       region.replaceChildren(
         ...(note ? [el("p", { class: "notice" }, note)] : []),
-        el("article", { class: "card", "data-item": id }, title ? el("h3", { tabindex: "-1" }, title) : null, body, body && clamp(body),
+        el("article", { class: "card whole", "data-item": id }, title ? el("h3", { tabindex: "-1" }, title) : null, body, body && clamp(body),
           el("p", { class: "facts" }, `id ${id}`, item.source === "added" ? " · added here" : "", ...item.tags.slice(0, 8).map((tag) => el("span", { class: "chip" }, tag)), remove)),
         el("div", { class: "columns two" },
           el("section", {}, el("h2", {}, "Who would want it"), audience.users.length ? el("ol", { class: "plain" }, ...audience.users.map((user) => el("li", {}, el("button", { type: "button", on: { click: () => openReader(user.user_id) } }, `reader ${user.user_id}`), bar(user.score / Math.max(1e-9, audience.users[0].score))))) : empty("Nobody is left who does not like it already.")),
@@ -325,7 +335,7 @@ function open(name, focus = false) {
     $(`tab-${tab}`).tabIndex = here ? 0 : -1;
     $(`panel-${tab}`).hidden = !here;
   }
-  $("legend").hidden = name !== "reader";
+  $("legend").hidden = name !== "reader" || !document.querySelector("#reader-results .card");
   fail(null);
   if (focus) $(`tab-${name}`).focus();
 }
