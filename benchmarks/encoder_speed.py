@@ -1,6 +1,6 @@
 """Training throughput of the GRU encoder beside the dense product of the same machine and precision.
 
-    python benchmarks/encoder_speed.py [--threads N] [--repeats 9]
+    python benchmarks/encoder_speed.py [--threads N ...] [--repeats 9]
 
 A step (forward, backward, Adam) on batches of real titles, in floating-point operations a second of the GRU's products,
 against the product [B·T, 400] × [400, 1200], and against the same encoder on `torch.nn.GRU`. The three take turns; the
@@ -42,26 +42,30 @@ BUSY = 0.25
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help="each is measured")
     parser.add_argument("--repeats", type=int, default=9, help="turns, at least 7")
     parser.add_argument("--batch", type=int, default=512, help="texts a step")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     check_idle()
     items = read(DATA).items
     documents = Vocabulary.build(items.documents).recode(items.documents)
-    found = {name: measure(documents, dtype, options) for name, dtype in PRECISIONS.items()}
+    found = {}
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        found[str(threads)] = {name: measure(documents, dtype, options) for name, dtype in PRECISIONS.items()}
     check_idle()
     result = {
-        "precisions": found,
-        "threads": options.threads,
+        "by_threads": found,
         "batch": options.batch,
         "machine": machine(),
         "versions": versions(),
     }
     RESULT.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    for name, row in found.items():
-        print(name, {key: round(value, 3) for key, value in row.items() if isinstance(value, float)})
+    for threads, rows in found.items():
+        for name, row in rows.items():
+            shown = {key: round(value, 3) for key, value in row.items() if isinstance(value, float)}
+            print(f"{threads} thread(s), {name}: {shown}")
 
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -131,7 +135,7 @@ def trainer(
 ) -> Callable[[Any], int]:
     torch.manual_seed(0)
     encoder = Gru(len(documents.words), WORDS, HIDDEN, FACTORS).train()
-    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-3, fused=True)
 
     def step(rows: Any) -> int:
         batch = TokenBatch.of(documents, rows)
