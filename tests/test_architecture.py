@@ -38,6 +38,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "recommender",
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
+        *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors"),
     ),
     "models": (
         *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),
