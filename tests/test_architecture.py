@@ -38,11 +38,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "recommender",
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
-        *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors"),
+        *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
     ),
     "models": (
         *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),
-        *("neural_config", "neural"),
+        *("neural_config", "neural", "text_kernel"),
     ),
     "study": (
         *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),

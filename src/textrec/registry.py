@@ -30,6 +30,7 @@ MODELS: dict[str, str] = {
     "embed-mtl": "textrec.models.embed:EmbedMtlModel",
     "gru": "textrec.models.gru:GruModel",
     "gru-mtl": "textrec.models.gru:GruMtlModel",
+    "kernel": "textrec.models.kernel:KernelModel",
 }
 """Model name → `module:class`."""
 
