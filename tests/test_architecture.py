@@ -39,10 +39,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
         *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
+        *("fine_tuning", "joined"),
     ),
     "models": (
         *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),
-        *("neural_config", "neural", "text_kernel"),
+        *("neural_config", "neural", "gru", "text_kernel"),
     ),
     "study": (
         *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),

@@ -215,8 +215,9 @@ def _padded(flat: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     real = _real(lengths)
     padded = flat.new_zeros(*real.shape, flat.shape[1])
     padded[real] = flat
-    real[:, 0] = True
-    return padded, real
+    allowed = real.clone()
+    allowed[:, 0] = True
+    return padded, allowed
 
 
 def _real(lengths: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class NeuralModel(SolvedModel):
         if "tags" in self.capabilities and part.items.tags.nnz:
             self._head = TagHead(part.items.tags, config.factors)
             self._head.to(resolve_device(self.device))
-        trainee = ExactTrainee(
+        trainee = self._new_trainee(
             self._encoder,
             self._head,
             self._documents(part.items),
@@ -106,6 +106,10 @@ class NeuralModel(SolvedModel):
         size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
         schedule = Schedule(config.epochs, size, config.patience, self.seed)
         self._train(trainee, schedule, part, validation, monitor, checkpoint)
+
+    def _new_trainee(self, *arguments: Any, **named: Any) -> ExactTrainee:
+        """What the recipe `exact` trains, by the arguments of `ExactTrainee`."""
+        return ExactTrainee(*arguments, **named)
 
     def _run_paper(
         self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
@@ -232,13 +236,16 @@ class NeuralModel(SolvedModel):
 
     def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
         """By gradient; the score of a tag is its log-odds."""
-        if tag is None:
-            direction = user[0, : self.config.factors]
-        else:
-            assert self._head is not None
-            direction = self._head.vectors[tag].detach().cpu().numpy()
         documents = self.vocabulary.recode(items.documents)
-        return word_weights(self._encoder, documents, direction, max_tokens=self.config.max_tokens)
+        return word_weights(self._encoder, documents, self._direction(user, tag), max_tokens=self.config.max_tokens)
+
+    def _direction(self, user: Any, tag: int | None) -> FloatArray:
+        """What g(X) is multiplied with for the score of one user or of one tag [K]."""
+        if tag is None:
+            vector: FloatArray = user[0, : self.config.factors]
+            return vector
+        assert self._head is not None
+        return np.asarray(self._head.vectors[tag].detach().cpu().numpy())
 
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:
