@@ -39,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "exact", "paper", "training"),
         *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
-        *("fine_tuning", "joined"),
+        *("fine_tuning", "joined", "blending"),
     ),
     "models": (
         *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),

@@ -20,13 +20,14 @@ from textrec.text import Documents
 
 FAST = {"epochs": 2, "factors": 16, "embedding_dim": 12, "hidden_dim": 10, "min_count": 1}
 TINY = {"sentence_model": tiny_transformer.folder()}
+BLEND = {"members": ("kernel", "embed-mtl epochs=2 factors=16 min_count=1")}
 TEXT = "Graph networks for protein folding. We study proteins, not markets."
 
 
 def small(name: str) -> dict[str, object]:
     """Settings that keep a test short, as far as the model has them."""
     known = set(model_class(name).config_type.documentation())
-    return {field: value for field, value in (FAST | TINY).items() if field in known}
+    return {field: value for field, value in (FAST | TINY | BLEND).items() if field in known}
 
 
 @cache

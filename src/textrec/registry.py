@@ -35,6 +35,7 @@ MODELS: dict[str, str] = {
     "joined": "textrec.models.joined:JoinedModel",
     "joined-mtl": "textrec.models.joined:JoinedMtlModel",
     "kernel": "textrec.models.kernel:KernelModel",
+    "blend": "textrec.models.blend:BlendModel",
 }
 """Model name → `module:class`."""
 
