@@ -55,7 +55,7 @@ class TransformerConfig(NeuralConfig):
     batch_size: int = bounded(128, 1)
     """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
-    learning_rate: float = bounded(0.001, above=0.0)
+    learning_rate: float = bounded(0.0005, above=0.0)
     """Of Adam, for the projection; it falls along a cosine to a tenth."""
 
     fine_tuning_rate: float = bounded(0.0002, above=0.0)
@@ -67,6 +67,9 @@ class TransformerConfig(NeuralConfig):
     dropout: float = bounded(0.1, 0.0, 0.95)
     """Probability of dropping a number while training, in the trained layers and before the projection."""
 
+    word_dropout: float = bounded(0.0, 0.0, 0.0)
+    """Words are pieces here, and none is left out."""
+
     max_tokens: int = bounded(256, 4)
     """Pieces read of a text, and never more than the network was made for."""
 
@@ -77,12 +80,9 @@ class TransformerConfig(NeuralConfig):
     """Of products while training: bf16, fp32, or auto, which is bf16 where the processor has instructions for it."""
 
     def _faults(self) -> list[str]:
-        faults = []
-        if self.word_vectors is not None:
-            faults.append(f"word_vectors must be left out: the network has its own, got {self.word_vectors!r}")
-        if self.word_dropout > 0:
-            faults.append(f"word_dropout must be 0 for a transformer, got {self.word_dropout}")
-        return faults
+        if self.word_vectors is None:
+            return []
+        return [f"word_vectors must be left out: the network has its own, got {self.word_vectors!r}"]
 
 
 @dataclass(frozen=True)
