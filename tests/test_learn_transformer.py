@@ -56,6 +56,15 @@ def test_prepared_texts_encode_and_train_alike() -> None:
         torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-4)
 
 
+def test_texts_prepared_in_low_precision_are_encoded_in_full() -> None:
+    documents, model = pieces(), encoder(1)
+    prepared = model.prepare(documents, precision=torch.bfloat16)
+    assert prepared.features.dtype == torch.bfloat16
+    for precision in (torch.float32, torch.bfloat16):
+        found = encode_documents(model, prepared, precision=precision)
+        np.testing.assert_allclose(found, encode_documents(model, documents), atol=0.1)
+
+
 def test_frozen_texts_carry_their_pooled_states() -> None:
     documents, model = pieces(), encoder(0)
     carried = featured(documents, model.pooled(documents, precision=torch.float32))

@@ -56,6 +56,16 @@ def test_every_rate_counts(fold: Fold) -> None:
         assert not np.array_equal(new(trained_layers=1, **change).fit(fold.train).score(None), base), change
 
 
+@pytest.mark.parametrize("layers", [0, 1])
+def test_many_texts_in_low_precision(fold: Fold, layers: int, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("TEXTREC_CACHE", str(tmp_path))
+    monkeypatch.setattr("textrec.models.transformer.BULK", 10)
+    monkeypatch.setattr("textrec.learn.sentence_vectors.BULK", 10)
+    low, full = (new(trained_layers=layers, precision=name).fit(fold.train) for name in ("bf16", "fp32"))
+    scores = [model.score(None, fold.candidates).ravel() for model in (low, full)]
+    assert np.corrcoef(*scores)[0, 1] > 0.95
+
+
 class Killed(Exception):
     """What ends a training from outside."""
 

@@ -96,7 +96,7 @@ class Transformer(TextEncoder):
             pooled = batch.features.float()
         else:
             if batch.features is not None:
-                states, mask = _padded(batch.features, batch.lengths)
+                states, mask = _padded(batch.features.float(), batch.lengths)  # kept in bfloat16
             else:
                 inputs = self.words(batch.ids) if vectors is None else vectors
                 states, mask = _padded(inputs, batch.lengths)
