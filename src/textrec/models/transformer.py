@@ -43,7 +43,7 @@ class TransformerConfig(NeuralConfig):
     sentence_model: str = DEFAULT
     """Pre-trained transformer: a folder, or a name of the Hugging Face hub."""
 
-    trained_layers: int = bounded(2, 0)
+    trained_layers: int = bounded(3, 0)
     """Upper layers that are fine-tuned; 0 leaves the network as it is and trains the projection only."""
 
     epochs: int = bounded(8, 1)
@@ -55,10 +55,10 @@ class TransformerConfig(NeuralConfig):
     batch_size: int = bounded(128, 1)
     """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
-    learning_rate: float = bounded(0.0005, above=0.0)
+    learning_rate: float = bounded(0.001, above=0.0)
     """Of Adam, for the projection; it falls along a cosine to a tenth."""
 
-    fine_tuning_rate: float = bounded(0.0002, above=0.0)
+    fine_tuning_rate: float = bounded(0.0003, above=0.0)
     """The same for the trained layers of the network."""
 
     warmup_steps: int = bounded(100, 0)
