@@ -38,10 +38,12 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "recommender",
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "tags", "exact", "paper", "training"),
+        *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
+        *("fine_tuning", "joined", "blending"),
     ),
     "models": (
         *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),
-        *("neural_config", "stopping", "neural"),
+        *("neural_config", "stopping", "neural", "gru", "text_kernel"),
     ),
     "study": (
         *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),

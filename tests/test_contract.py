@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import tiny_transformer
 from textrec.data.sample import sample
 from textrec.dataset import Dataset, Items, binary_csr
 from textrec.errors import ArgumentError, CapabilityError, DataError, TextrecWarning, UnknownItemError, UnknownUserError
@@ -18,13 +19,15 @@ from textrec.registry import MODELS, create, model_class, models_with
 from textrec.text import Documents
 
 FAST = {"epochs": 2, "factors": 16, "embedding_dim": 12, "hidden_dim": 10, "min_count": 1}
+TINY = {"sentence_model": tiny_transformer.folder()}
+BLEND = {"members": ("kernel", "embed-mtl epochs=2 factors=16 min_count=1")}
 TEXT = "Graph networks for protein folding. We study proteins, not markets."
 
 
 def small(name: str) -> dict[str, object]:
     """Settings that keep a test short, as far as the model has them."""
     known = set(model_class(name).config_type.documentation())
-    return {field: value for field, value in FAST.items() if field in known}
+    return {field: value for field, value in (FAST | TINY | BLEND).items() if field in known}
 
 
 @cache
@@ -280,7 +283,7 @@ def test_bad_arguments(name: str) -> None:
         assert len(model.recommend("0", items=["1", "2"], k=9, exclude_seen=False)) == 2
     nobody = library().with_likes(binary_csr([], [], library().likes.shape))
     with pytest.raises(DataError, match="there are no likes to learn from"):
-        create(name).fit(nobody)
+        create(name, small(name)).fit(nobody)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -30,6 +30,12 @@ MODELS: dict[str, str] = {
     "embed-mtl": "textrec.models.embed:EmbedMtlModel",
     "gru": "textrec.models.gru:GruModel",
     "gru-mtl": "textrec.models.gru:GruMtlModel",
+    "transformer": "textrec.models.transformer:TransformerModel",
+    "transformer-mtl": "textrec.models.transformer:TransformerMtlModel",
+    "joined": "textrec.models.joined:JoinedModel",
+    "joined-mtl": "textrec.models.joined:JoinedMtlModel",
+    "kernel": "textrec.models.kernel:KernelModel",
+    "blend": "textrec.models.blend:BlendModel",
 }
 """Model name → `module:class`."""
 

@@ -68,7 +68,8 @@ def monitored(what: str, log: Path | None = None) -> Iterator[Callable[[Event], 
                 lines.flush()
             if event.get("event") == "epoch":
                 epochs = event["epochs"]
-                label = f"{what}, epoch {event['epoch']}/{epochs}"
+                stage = "all items, epoch" if event.get("refit") else "epoch"
+                label = f"{what}, {stage} {event['epoch']}/{epochs}"
                 progress.update(
                     task, total=epochs, completed=event["epoch"], description=label, figures=_figures(event)
                 )

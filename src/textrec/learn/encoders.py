@@ -34,6 +34,7 @@ class TokenBatch:
     ids: Tensor  # int64 [N]
     lengths: Tensor  # int64 [B] ids of each text
     weights: Tensor  # float32 [N] 1 / length of the text in words, times the count in a bag: each text sums to 1
+    features: Tensor | None = None  # [B, …] or [N, …] numbers that the documents carry (`learn.features`)
 
     @classmethod
     def of(cls, documents: Documents, rows: npt.NDArray[np.int64], device: torch.device | str = "cpu") -> TokenBatch:
@@ -44,7 +45,9 @@ class TokenBatch:
         totals = np.repeat(np.maximum(part.lengths, 1), sizes)
         weights = (counts / totals).astype(np.float32)
         ids = part.ids.astype(np.int64)
-        return cls(to_tensor(ids, device), to_tensor(sizes, device), to_tensor(weights, device))
+        features: Tensor | None = getattr(part, "features", None)
+        carried = None if features is None else features.to(device)
+        return cls(to_tensor(ids, device), to_tensor(sizes, device), to_tensor(weights, device), carried)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -220,4 +223,4 @@ def _drop_words(batch: TokenBatch, probability: float) -> TokenBatch:
     weights = batch.weights[kept]
     total = weights.new_zeros(len(batch)).index_add(0, text, weights)
     lengths = torch.bincount(text, minlength=len(batch))
-    return TokenBatch(batch.ids[kept], lengths, weights / total[text])
+    return TokenBatch(batch.ids[kept], lengths, weights / total[text], batch.features)

@@ -105,7 +105,8 @@ class NeuralModel(SolvedModel):
         if self.config.refit_epochs == 0 or chosen.interrupted:
             return
         last = checkpoint and replace(checkpoint, folder=checkpoint.folder / "refit")
-        self._train_exact(train, None, self.config.refit_epochs, REFIT_RATE, monitor, last)
+        told = monitor and (lambda event: monitor({**event, "refit": True}))
+        self._train_exact(train, None, self.config.refit_epochs, REFIT_RATE, told, last)
         tokens = chosen.tokens_encoded + self.report.tokens_encoded
         self.report = replace(chosen, tokens_encoded=tokens, interrupted=self.report.interrupted)
 
@@ -125,7 +126,7 @@ class NeuralModel(SolvedModel):
         checkpoint: Checkpoint | None,
     ) -> None:
         config = self.config
-        trainee = ExactTrainee(
+        trainee = self._new_trainee(
             self._encoder,
             self._head,
             self._documents(part.items),
@@ -139,6 +140,10 @@ class NeuralModel(SolvedModel):
         )
         size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
         self._train(trainee, Schedule(epochs, size, config.patience, self.seed), part, validation, monitor, checkpoint)
+
+    def _new_trainee(self, *arguments: Any, **named: Any) -> ExactTrainee:
+        """What the recipe `exact` trains, by the arguments of `ExactTrainee`."""
+        return ExactTrainee(*arguments, **named)
 
     def _run_paper(
         self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
@@ -244,13 +249,16 @@ class NeuralModel(SolvedModel):
 
     def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
         """By gradient; the score of a tag is its log-odds."""
-        if tag is None:
-            direction = user[0, : self.config.factors]
-        else:
-            assert self._head is not None
-            direction = self._head.vectors[tag].detach().cpu().numpy()
         documents = self.vocabulary.recode(items.documents)
-        return word_weights(self._encoder, documents, direction, max_tokens=self.config.max_tokens)
+        return word_weights(self._encoder, documents, self._direction(user, tag), max_tokens=self.config.max_tokens)
+
+    def _direction(self, user: Any, tag: int | None) -> FloatArray:
+        """What g(X) is multiplied with for the score of one user or of one tag [K]."""
+        if tag is None:
+            vector: FloatArray = user[0, : self.config.factors]
+            return vector
+        assert self._head is not None
+        return np.asarray(self._head.vectors[tag].detach().cpu().numpy())
 
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:

@@ -1,0 +1,271 @@
+"""Any models blended: each model's scores on the scale of the user, with weights learnt on held-out likes.
+
+Shapes: `U` users, `I` items, `C` candidates, `M` models.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from textrec.config import Config, parse_flag
+from textrec.dataset import Csr, Dataset, Items, Rows
+from textrec.errors import CapabilityError, ConfigError
+from textrec.learn.blending import best_weights, scale_of
+from textrec.learn.exact import encode_documents
+from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.recommender import Recommender
+from textrec.learn.representations import Parts
+from textrec.models.neural import NeuralModel
+from textrec.protocol.splits import Fold, hold_out
+from textrec.registry import create, model_class, models_with
+from textrec.text import Vocabulary
+
+__all__ = ["BlendConfig", "BlendModel"]
+
+FloatArray = npt.NDArray[np.float32]
+Setting = Literal["cold", "warm"]
+
+REFERENCE = 1000
+"""Items of the catalogue that a user's scale is taken from."""
+
+
+@dataclass(frozen=True)
+class BlendConfig(Config):
+    """Configuration of `blend`."""
+
+    members: tuple[str, ...] = ("kernel", "embed-mtl")
+    """The models, each a name and its settings: ["kernel kernel=vectors", "gru-mtl epochs=10"]."""
+
+    cold_weights: tuple[float, ...] = ()
+    """Weights for items nobody has liked yet, one a member; empty: learnt."""
+
+    warm_weights: tuple[float, ...] = ()
+    """Weights for items with likes, one a member; empty: learnt."""
+
+    learn: Literal["given", "both"] = "given"
+    """Which weights are learnt: those for the kind of validation at hand (new items or new likes), the other kind
+    taking the same; or both, which fits every member once more."""
+
+    def _faults(self) -> list[str]:
+        faults = [] if self.members else ["members must name at least one model, got none"]
+        for name in ("cold_weights", "warm_weights"):
+            weights = getattr(self, name)
+            good = all(isinstance(weight, (int, float)) and weight >= 0 for weight in weights) and sum(weights) > 0
+            if weights and (len(weights) != len(self.members) or not good):
+                faults.append(f"{name} must be {len(self.members)} numbers of at least 0, got {list(weights)}")
+        for member in self.members:
+            try:
+                _member(member)
+            except (ConfigError, ValueError) as error:
+                faults.append(f"members: {member!r}: {error}")
+        return faults
+
+
+def _member(text: str) -> tuple[str, Config]:
+    """Name and configuration of a member."""
+    name, *settings = str(text).split()
+    chosen = model_class(name)
+    if name == BlendModel.name:
+        raise ConfigError("a blend cannot be a member of a blend")
+    values = {}
+    for setting in settings:
+        field, sign, value = setting.partition("=")
+        if not sign:
+            raise ConfigError(f"{setting!r} must be field=value")
+        values[field] = parse_flag(chosen.config_type, field, value)
+    return name, chosen.config_type.from_mapping(values)
+
+
+class BlendModel(Recommender):
+    """Score = Σ_m w_m (s_m − mean_m) / sd_m: mean and deviation over `REFERENCE` items, one pair a user and model.
+
+    Items with training likes have the warm weights and the scale of known items, all others the cold ones and the scale
+    of texts. Weights are learnt on likes held out of the training part: members are fitted without them, the weights
+    chosen, and the members completed with all of the training part (an encoder stays as it is, as when it is trained
+    alone; every other model is fitted again).
+    """
+
+    name = "blend"
+    summary = "several models blended, weights learnt on held-out likes"
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "bag_of_words"})
+    config_type = BlendConfig
+    stops_early = True
+    ranks_by_likes = True
+
+    config: BlendConfig
+    _members: list[Recommender]
+    _weights: dict[Setting, npt.NDArray[np.float64]]  # [M] each
+    _scales: dict[Setting, FloatArray]  # [U, M, 2]
+    _reference: dict[Setting, tuple[Any, ...]]  # representations of the reference items, one a member
+    _warm: npt.NDArray[np.bool_]  # [I] items with a training like
+
+    # ------------------------------------------------------------------ learning
+
+    def _fit(
+        self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
+    ) -> None:
+        held_out = validation or hold_out(train, "cold", seed=self.seed, fold=0)
+        first: Setting = "warm" if held_out.setting == "warm" else "cold"
+        other: Setting = "cold" if first == "warm" else "warm"
+        fixed: dict[Setting, tuple[float, ...]] = {"cold": self.config.cold_weights, "warm": self.config.warm_weights}
+        learnt: dict[Setting, npt.NDArray[np.float64]] = {}
+        if self.config.learn == "both" and not fixed[other]:
+            learnt[other] = self._learn(hold_out(train, other, seed=self.seed, fold=0), monitor, None)
+        learnt[first] = self._learn(held_out, monitor, checkpoint)
+        for setting in (first, other):
+            given = np.array(fixed[setting], np.float64)
+            self._weights = getattr(self, "_weights", {})
+            chosen = given / given.sum() if len(given) else learnt.get(setting, learnt[first])
+            self._weights = self._weights | {setting: chosen}
+        self._members = [self._completed(member, train, held_out, monitor) for member in self._members]
+        self._set_reference()
+
+    def _learn(self, fold: Fold, monitor: Monitor | None, checkpoint: Checkpoint | None) -> npt.NDArray[np.float64]:
+        """Fit all members without what the fold holds out, and find the weights that rank it best."""
+        setting: Setting = "warm" if fold.setting == "warm" else "cold"
+        self._members = self._new_members()
+        for number, member in enumerate(self._members):
+            where = checkpoint and dataclasses.replace(checkpoint, folder=checkpoint.folder / f"member-{number}")
+            member.fit(fold.train, validation=fold, monitor=_labelled(monitor, member), checkpoint=where)
+        scores = [_scaled(member, fold, self._rows_of_reference(fold.train), setting) for member in self._members]
+        weights, value = best_weights(fold, scores)
+        self.report.validation = value
+        if monitor is not None:
+            named = dict(zip(self.config.members, weights.round(3).tolist(), strict=True))
+            monitor({"event": "weights", "setting": setting, "weights": named, "recall": value})
+        return weights
+
+    def _completed(self, member: Recommender, train: Dataset, fold: Fold, monitor: Monitor | None) -> Recommender:
+        if isinstance(member, NeuralModel) and member.config.recipe == "exact":
+            return _extended(member, train)
+        return member.fit(train, validation=fold, monitor=_labelled(monitor, member))
+
+    def _new_members(self) -> list[Recommender]:
+        named = [_member(text) for text in self.config.members]
+        return [create(name, config, seed=self.seed, device=self.device) for name, config in named]
+
+    def _refit_likes(self) -> None:
+        for member in self._members:
+            member.data = self.data
+            member._refit_likes()
+        self._set_reference()
+
+    def _rows_of_reference(self, data: Dataset) -> Rows:
+        liked = np.flatnonzero(data.likes_per_item() > 0)
+        return np.sort(np.random.default_rng(self.seed).permutation(liked)[:REFERENCE])
+
+    def _set_reference(self) -> None:
+        """Scales of all users, from the same items for all."""
+        self._warm = self.data.likes_per_item() > 0
+        rows = self._rows_of_reference(self.data)
+        self._reference = {"warm": tuple(member._known_reps(rows) for member in self._members)}
+        if all("cold" in member.capabilities for member in self._members):
+            items = self.data.items.take(rows)
+            self._reference["cold"] = tuple(member._new_reps(items) for member in self._members)
+        everyone = np.arange(self.data.n_users)
+        self._scales = self._scales_of([member._user_reps(everyone) for member in self._members])
+
+    def _scales_of(self, user_reps: list[Any]) -> dict[Setting, FloatArray]:
+        return {
+            setting: np.stack(
+                [
+                    scale_of(member._score(users, items))
+                    for member, users, items in zip(self._members, user_reps, reference, strict=True)
+                ],
+                1,
+            )
+            for setting, reference in self._reference.items()
+        }
+
+    # ------------------------------------------------------------------ ranking
+
+    def _user_reps(self, users: Rows) -> Parts:
+        own = [member._user_reps(users) for member in self._members]
+        return Parts((*own, *(self._scales[setting][users] for setting in self._reference)))
+
+    def _fold_in(self, likes: Csr, item_reps: Any) -> Parts:
+        own = [member._fold_in(likes, part) for member, part in zip(self._members, item_reps.parts[:-1], strict=True)]
+        return Parts((*own, *self._scales_of(own).values()))
+
+    def _known_reps(self, rows: Rows) -> Parts:
+        return Parts((*(member._known_reps(rows) for member in self._members), self._warm[rows]))
+
+    def _new_reps(self, items: Items) -> Parts:
+        for member in self._members:
+            if "cold" not in member.capabilities:
+                raise CapabilityError(member.name, "cold", models_with("cold"), "it is a member of the blend")
+        return Parts((*(member._new_reps(items) for member in self._members), np.zeros(len(items), np.bool_)))
+
+    def _score(self, user_reps: Any, item_reps: Any) -> FloatArray:
+        warm = item_reps.parts[-1]
+        scales = dict(zip(self._reference, user_reps.parts[len(self._members) :], strict=True))
+        total = np.zeros((len(user_reps), len(item_reps)), np.float32)
+        for number, member in enumerate(self._members):
+            scores = member._score(user_reps.parts[number], item_reps.parts[number])
+            kinds: tuple[tuple[Setting, npt.NDArray[np.bool_]], ...] = (("warm", warm), ("cold", ~warm))
+            for setting, of_kind in kinds:
+                columns = np.flatnonzero(of_kind)
+                if len(columns):
+                    scale = scales[setting if setting in scales else "warm"][:, number]
+                    weight = np.float32(self._weights[setting][number])
+                    total[:, columns] += weight * (scores[:, columns] - scale[:, :1]) / scale[:, 1:]
+        return total
+
+    # ------------------------------------------------------------------ saving
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays: dict[str, npt.NDArray[Any]] = {f"weights.{name}": value for name, value in self._weights.items()}
+        for number, member in enumerate(self._members):
+            own = member._arrays()
+            if member.vocabulary is not None:
+                words = json.dumps(list(member.vocabulary), ensure_ascii=False).encode()
+                own["vocabulary"] = np.frombuffer(words, np.uint8).copy()
+            arrays |= {f"member-{number}.{name}": value for name, value in own.items()}
+        return arrays
+
+    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self._weights = {"cold": arrays["weights.cold"], "warm": arrays["weights.warm"]}
+        self._members = self._new_members()
+        for number, member in enumerate(self._members):
+            start = f"member-{number}."
+            own = {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
+            words = own.pop("vocabulary", None)
+            if words is not None:
+                member.vocabulary = Vocabulary.from_words(json.loads(words.tobytes().decode()))
+            member.data, member.likes_known = self.data, self.likes_known
+            member._restore(own)
+        self._set_reference()
+
+
+def _scaled(member: Recommender, fold: Fold, reference: Rows, setting: Setting) -> FloatArray:
+    """A member's scores of the fold's candidates, on the scale of each user [U, C]."""
+    users = member._user_reps(np.arange(fold.train.n_users))
+    score, selection = member.scorer(fold.candidates)
+    if setting == "cold":
+        items = member._new_reps(fold.train.items.take(reference))
+    else:
+        items = member._known_reps(reference)
+    scale = scale_of(member._score(users, items))
+    scores = np.empty((fold.train.n_users, len(selection)), np.float32)
+    for start in range(0, len(scores), 1024):
+        block = np.arange(start, min(start + 1024, len(scores)))
+        scores[block] = (score(block) - scale[block, :1]) / scale[block, 1:]
+    return scores
+
+
+def _extended(member: NeuralModel, train: Dataset) -> NeuralModel:
+    """A model that learnt from a part of the training items takes in all of them: texts are read, factors solved."""
+    member.data = train
+    member._text = encode_documents(member._encoder, member._documents(train.items))
+    member._refit_likes()
+    return member
+
+
+def _labelled(monitor: Monitor | None, member: Recommender) -> Monitor | None:
+    return None if monitor is None else lambda event: monitor({**event, "member": member.name})

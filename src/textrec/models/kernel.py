@@ -1,0 +1,236 @@
+"""Users as functions over a text kernel, in closed form: kernel ridge regression on weighted likes.
+
+Shapes: `U` users, `I` items, `n` liked training items (the pool), `C` items of a call, `L` liked items of a call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from textrec.config import bounded
+from textrec.dataset import Csr, Dataset, Items, Rows
+from textrec.learn.factors import solve_factors
+from textrec.learn.kernel_ridge import ExactRidge, Nystrom
+from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.representations import unit_rows
+from textrec.models.solved import SolvedModel
+from textrec.models.text_kernel import TextFeatures, TextKernel, TextKernelConfig
+from textrec.models.tfidf import csr_arrays, csr_from
+from textrec.protocol.splits import Fold
+
+__all__ = ["KernelConfig", "KernelModel"]
+
+FloatArray = npt.NDArray[np.float32]
+
+_ROWS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class KernelConfig(TextKernelConfig):
+    """Configuration of `kernel`."""
+
+    observed: float = bounded(1.0, above=0.0)
+    """a, the weight of a like."""
+
+    unobserved: float = bounded(0.1, above=0.0)
+    """b, the weight of every pair that is not a like; below observed."""
+
+    ridge_users: float = bounded(1.0, above=0.0)
+    """λ, the ridge on users."""
+
+    collaborative: float = bounded(0.0, 0.0)
+    """Weight of a second kernel over the items of the pool, the cosine of who liked them; it tells known items apart
+    (exact solver only)."""
+
+    solver: Literal["auto", "exact", "nystrom"] = "auto"
+    """exact: memory of three matrices of all liked items; nystrom: features from `landmarks`, which serve fast; auto:
+    exact up to `most_exact` liked items."""
+
+    most_exact: int = bounded(30_000, 1)
+    """Liked items above which auto is nystrom."""
+
+    landmarks: int = bounded(3000, 1)
+    """Items that Nyström's features are made from."""
+
+    def _faults(self) -> list[str]:
+        faults = []
+        if self.unobserved >= self.observed:
+            faults.append(f"unobserved must be below observed, got {self.unobserved} and {self.observed}")
+        if self.collaborative > 0 and self.solver == "nystrom":
+            faults.append(f"collaborative must be 0 with solver 'nystrom', got {self.collaborative}")
+        return faults
+
+
+class KernelModel(SolvedModel):
+    """Kernel ridge regression (`learn.kernel_ridge`).
+
+    Exact, an item is represented by its kernel with every item of the pool and, in a last column, its place in the pool
+    (−1 outside); a user by a coefficient for every item of the pool. With Nyström's features both are vectors.
+    """
+
+    name = "kernel"
+    summary = "kernel ridge regression from texts to each user's likes, closed form; TF-IDF or sentence vectors"
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
+    config_type = KernelConfig
+    ranks_by_likes = True
+
+    config: KernelConfig
+    _kernel: TextKernel
+    _features: TextFeatures  # of the catalogue
+    _centres: Rows  # [n] catalogue rows of the liked items
+    _place: Rows  # [I] place of each catalogue item in the pool, −1 outside
+    _betas: Csr  # β [U, n] (exact)
+    _ridge: ExactRidge | None = None  # made again when it is first needed after loading
+    _nystrom: Nystrom | None = None
+    _landmarks: TextFeatures
+
+    # ------------------------------------------------------------------ learning
+
+    def _fit(
+        self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
+    ) -> None:
+        documents = train.items.documents
+        self._kernel, self._features = TextKernel.fit(
+            self.config, documents, owner=self.name, device=self.device, monitor=monitor
+        )
+        self.vocabulary = self._kernel.vocabulary
+        self._nystrom = None
+        self._refit_likes()
+
+    def _refit_likes(self) -> None:
+        self._set_pool()
+        if self._exact:
+            self._ridge = None
+            self._betas = self._solver().weights(sp.csr_array(self.data.likes[:, self._centres]))
+            return
+        if self._nystrom is None:  # landmarks stay when likes come: items keep their vectors
+            rng = np.random.default_rng(self.seed)
+            chosen = self._centres[np.sort(rng.permutation(len(self._centres))[: self.config.landmarks])]
+            self._landmarks = self._features.take(chosen)
+            self._nystrom = Nystrom.of(self._kernel.matrix(self._landmarks, self._landmarks))
+            self._items = self._nystrom_rows(self._features)
+        liked = self._place >= 0
+        self._users = solve_factors(self.data.likes, self._items, in_gram=liked, **self._weights())
+
+    def _set_pool(self) -> None:
+        self._centres = np.flatnonzero(self.data.likes_per_item() > 0)
+        self._place = np.full(self.data.n_items, -1, np.int64)
+        self._place[self._centres] = np.arange(len(self._centres))
+
+    @property
+    def _exact(self) -> bool:
+        solver = self.config.solver
+        return solver == "exact" or (solver == "auto" and len(self._centres) <= self.config.most_exact)
+
+    def _solver(self) -> ExactRidge:
+        if self._ridge is None:
+            pool = self._features.take(self._centres)
+            kernel = self._kernel.matrix(pool, pool)
+            self._add_collaborative(kernel, np.arange(len(self._centres)))
+            config = self.config
+            self._ridge = ExactRidge(kernel, config.observed, config.unobserved, config.ridge_users)
+        return self._ridge
+
+    def _add_collaborative(self, kernels: FloatArray, places: Rows) -> None:
+        """Add the kernel of who liked what to rows [C, n] of items of the pool, in place."""
+        if self.config.collaborative == 0:
+            return
+        by_item = self._likers()
+        for start in range(0, len(places), _ROWS_AT_ONCE):
+            part = places[start : start + _ROWS_AT_ONCE]
+            kernels[start : start + len(part)] += self.config.collaborative * (by_item[part] @ by_item.T).toarray()
+
+    def _likers(self) -> Csr:
+        """Who liked each item of the pool, rows of length 1; a user with many likes says less [n, U]."""
+        likes = self.data.likes[:, self._centres]
+        damped = sp.csr_array(sp.diags_array(np.maximum(self.data.likes_per_user(), 1) ** -0.5) @ likes)
+        return unit_rows(sp.csr_array(damped.T.astype(np.float32)))
+
+    def _nystrom_rows(self, features: TextFeatures) -> FloatArray:
+        assert self._nystrom is not None
+        return self._nystrom.features(self._kernel.matrix(features, self._landmarks))
+
+    # ------------------------------------------------------------------ ranking
+
+    def _user_reps(self, users: Rows) -> FloatArray:
+        return self._solver().coefficients(sp.csr_array(self._betas[users])) if self._exact else self._users[users]
+
+    def _known_reps(self, rows: Rows) -> FloatArray:
+        if not self._exact:
+            return self._items[rows]
+        reps = self._exact_rows(self._features.take(rows), self._place[rows])
+        inside = np.flatnonzero(self._place[rows] >= 0)
+        places = self._place[rows][inside]
+        if self.config.collaborative > 0:
+            extra = np.zeros((len(inside), len(self._centres)), np.float32)
+            self._add_collaborative(extra, places)
+            reps[inside, :-1] += extra
+        reps[inside, :-1] *= self._solver().left_out[places][:, None]
+        return reps
+
+    def _new_reps(self, items: Items) -> FloatArray:
+        features = self._kernel.read(items.documents)
+        return self._exact_rows(features, np.full(len(items), -1)) if self._exact else self._nystrom_rows(features)
+
+    def _exact_rows(self, features: TextFeatures, places: Rows) -> FloatArray:
+        """Kernels with the pool, and places in it [C, n + 1]."""
+        reps = np.empty((len(features), len(self._centres) + 1), np.float32)
+        reps[:, :-1] = self._kernel.matrix(features, self._features.take(self._centres))
+        reps[:, -1] = places  # whole numbers up to 16 million are exact in float32
+        return reps
+
+    def _fold_in(self, likes: Csr, item_reps: Any) -> FloatArray:
+        if not self._exact:
+            return super()._fold_in(likes, item_reps)
+        weights, spread = self._solver().fold_in(likes, *_parted(item_reps))
+        return np.asarray(weights @ spread, np.float32)
+
+    def _score(self, user_reps: Any, item_reps: Any) -> FloatArray:
+        return np.asarray(user_reps @ self._directions(item_reps).T, np.float32)
+
+    def _directions(self, item_reps: Any) -> FloatArray:
+        directions: FloatArray = item_reps[:, :-1] if self._exact else item_reps
+        return directions
+
+    def _encode(self, items: Items) -> FloatArray:
+        return np.ascontiguousarray(self._directions(self._new_reps(items)))
+
+    def _like_shares(self, liked: Any, targets: Any) -> FloatArray | None:
+        if not self._exact:
+            return super()._like_shares(liked, targets)
+        everything = sp.csr_array(np.ones((1, len(liked)), np.float32))
+        weights, spread = self._solver().fold_in(everything, *_parted(liked))
+        return np.asarray(weights.toarray().T * (spread @ self._directions(targets).T), np.float32)
+
+    # ------------------------------------------------------------------ saving
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The solve itself is left out: it is the square of the pool, and is made again when it is needed."""
+        arrays = self._kernel.arrays() | self._features.arrays()
+        if self._exact:
+            return arrays | csr_arrays("betas", self._betas)
+        assert self._nystrom is not None
+        landmarks = {f"landmarks.{name}": value for name, value in self._landmarks.arrays().items()}
+        return arrays | landmarks | {"root": self._nystrom.root, "users": self._users}
+
+    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        restored = {"owner": self.name, "device": self.device}
+        self._kernel, self._features = TextKernel.restore(self.config, self.vocabulary, arrays, **restored)
+        self._set_pool()
+        if self._exact:
+            self._betas = csr_from("betas", arrays, len(self._centres))
+            return
+        own = {name.removeprefix("landmarks."): value for name, value in arrays.items() if name[:10] == "landmarks."}
+        self._landmarks = self._kernel.features_of(own)
+        self._nystrom, self._users = Nystrom(arrays["root"]), arrays["users"]
+        self._items = self._nystrom_rows(self._features)
+
+
+def _parted(item_reps: FloatArray) -> tuple[Rows, FloatArray]:
+    """Places in the pool [C], and kernels with it [C, n]."""
+    return item_reps[:, -1].astype(np.int64), item_reps[:, :-1]

@@ -1,0 +1,192 @@
+"""Kernels over texts: what is computed of a text once, and the kernel of two sets of texts.
+
+    tfidf     cosine of TF-IDF rows
+    vectors   exp((cosine of sentence vectors − 1) / width)
+    sum       (1 − share) · vectors + share · tfidf
+    product   vectors · exp((tfidf − 1) · share)
+
+Shapes: `n` and `m` texts, `D` size of a sentence vector, `F` n-grams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from textrec.config import Config, bounded
+from textrec.dataset import Csr, Rows
+from textrec.errors import CapabilityError
+from textrec.learn.model import Monitor
+from textrec.learn.pretrained import DEFAULT
+from textrec.learn.representations import dense, unit_rows
+from textrec.learn.sentence_vectors import SentenceVectors
+from textrec.learn.tensors import Precision
+from textrec.models.tfidf import TfidfRows, csr_arrays, csr_from
+from textrec.registry import models_with
+from textrec.text import Documents, Vocabulary
+
+__all__ = ["KernelName", "TextFeatures", "TextKernel", "TextKernelConfig"]
+
+FloatArray = npt.NDArray[np.float32]
+
+KernelName = Literal["tfidf", "vectors", "sum", "product"]
+
+TEXTS_AT_ONCE = 128
+"""More dense TF-IDF rows than this fall out of the cache."""
+
+
+@dataclass(frozen=True)
+class TextKernelConfig(Config):
+    """What every model over text kernels has."""
+
+    kernel: KernelName = "tfidf"
+    """tfidf needs nothing else, and reads bags of words; vectors, sum and product need the extra transformers."""
+
+    width: float = bounded(0.3, above=0.0)
+    """Of the exponential over the cosine of sentence vectors; small: near texts only."""
+
+    share: float = bounded(0.3, 0.0, 1.0)
+    """Of TF-IDF in sum and product."""
+
+    ngrams: int = bounded(2, 1, 2)
+    """Longest word n-gram of TF-IDF; a bag of words has single words only."""
+
+    min_items: int = bounded(2, 1)
+    """An n-gram in fewer training items than this is left out."""
+
+    sentence_model: str = DEFAULT
+    """Pre-trained transformer of the sentence vectors: a folder, or a name of the Hugging Face hub."""
+
+    precision: Precision = "auto"
+    """Of the transformer, for many texts at a time: bf16, fp32, or auto: bf16 where the processor has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class TextFeatures:
+    """What a kernel reads of some texts."""
+
+    vectors: FloatArray | None = None  # [n, D] of length 1
+    tfidf: Csr = None  # [n, F] of length 1
+
+    def __len__(self) -> int:
+        return int(self.tfidf.shape[0] if self.vectors is None else len(self.vectors))
+
+    def take(self, rows: Rows) -> TextFeatures:
+        """The given rows."""
+        return TextFeatures(
+            None if self.vectors is None else self.vectors[rows],
+            None if self.tfidf is None else sp.csr_array(self.tfidf[rows]),
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """For the model folder."""
+        own = {} if self.vectors is None else {"kernel.vectors": self.vectors}
+        return own | ({} if self.tfidf is None else csr_arrays("kernel.tfidf", self.tfidf))
+
+
+@dataclass(frozen=True, eq=False)
+class TextKernel:
+    """Reads texts and compares them."""
+
+    config: TextKernelConfig
+    sentences: SentenceVectors | None = None
+    ngrams: TfidfRows | None = None
+    owner: str = field(default="kernel")  # the model, for messages
+
+    @classmethod
+    def fit(
+        cls, config: TextKernelConfig, documents: Documents, *, owner: str, device: str, monitor: Monitor | None
+    ) -> tuple[TextKernel, TextFeatures]:
+        """Learn the n-grams of the training texts; also what is read of these."""
+        sentences, ngrams, tfidf = None, None, None
+        if config.kernel != "tfidf":
+            _check_order(documents, owner, config.kernel)
+            sentences = SentenceVectors.load(config.sentence_model, device=device, precision=config.precision)
+        if config.kernel != "vectors":
+            ngrams, tfidf = TfidfRows.fit(documents, ngrams=config.ngrams, min_items=config.min_items, sublinear=True)
+        found = cls(config, sentences, ngrams, owner)
+        vectors = None if sentences is None else unit_rows(sentences.vectors(documents, monitor))
+        return found, TextFeatures(vectors, tfidf)
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The words of TF-IDF."""
+        return None if self.ngrams is None else self.ngrams.vocabulary
+
+    def read(self, documents: Documents) -> TextFeatures:
+        """What the kernel reads of any texts."""
+        if self.sentences is not None:
+            _check_order(documents, self.owner, self.config.kernel)
+        return TextFeatures(
+            None if self.sentences is None else unit_rows(self.sentences.vectors(documents)),
+            None if self.ngrams is None else self.ngrams.rows(documents),
+        )
+
+    def matrix(self, left: TextFeatures, right: TextFeatures) -> FloatArray:
+        """k of all pairs, float32 [n, m]."""
+        config = self.config
+        if config.kernel == "tfidf":
+            return _cosines(left.tfidf, right.tfidf)
+        assert left.vectors is not None
+        assert right.vectors is not None
+        found = left.vectors @ right.vectors.T
+        found -= 1
+        found /= config.width
+        if config.kernel == "product":
+            found += config.share * (_cosines(left.tfidf, right.tfidf) - 1)
+        np.exp(found, out=found)
+        if config.kernel == "sum":
+            found *= 1 - config.share
+            found += config.share * _cosines(left.tfidf, right.tfidf)
+        return np.asarray(found, np.float32)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """For the model folder."""
+        sentences = {} if self.sentences is None else self.sentences.arrays()
+        return sentences | ({} if self.ngrams is None else self.ngrams.arrays())
+
+    @classmethod
+    def restore(
+        cls,
+        config: TextKernelConfig,
+        vocabulary: Vocabulary | None,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        *,
+        owner: str,
+        device: str,
+    ) -> tuple[TextKernel, TextFeatures]:
+        """The inverse of `arrays` of the kernel and of the features of the training texts."""
+        sentences = ngrams = None
+        if config.kernel != "tfidf":
+            sentences = SentenceVectors.restore(arrays, device=device, precision=config.precision)
+        if config.kernel != "vectors":
+            assert vocabulary is not None
+            ngrams = TfidfRows.restore(vocabulary, dict(arrays), sublinear=True)
+        found = cls(config, sentences, ngrams, owner)
+        return found, found.features_of(arrays)
+
+    def features_of(self, arrays: Mapping[str, npt.NDArray[Any]]) -> TextFeatures:
+        """The inverse of `TextFeatures.arrays`."""
+        columns = 0 if self.ngrams is None else len(self.ngrams.index.keys)
+        tfidf = None if self.ngrams is None else csr_from("kernel.tfidf", dict(arrays), columns)
+        return TextFeatures(arrays.get("kernel.vectors"), tfidf)
+
+
+def _check_order(documents: Documents, owner: str, kernel: KernelName) -> None:
+    if not documents.ordered:
+        reason = f"kernel = {kernel!r} reads words in order and these are word counts only; kernel = 'tfidf' reads them"
+        raise CapabilityError(owner, "bag_of_words", models_with("bag_of_words"), reason)
+
+
+def _cosines(left: Csr, right: Csr) -> FloatArray:
+    """Cosines of sparse rows of length 1 [n, m]; one side is made dense a little at a time."""
+    found = np.empty((left.shape[0], right.shape[0]), np.float32)
+    for start in range(0, len(found), TEXTS_AT_ONCE):
+        texts = np.ascontiguousarray(dense(left[start : start + TEXTS_AT_ONCE]).T)
+        found[start : start + TEXTS_AT_ONCE] = (right @ texts).T
+    return found

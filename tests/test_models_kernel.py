@@ -1,0 +1,118 @@
+"""The kernel model: its kernels, exact against Nyström, new users with new texts, folders, bags of words."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import tiny_transformer
+from textrec.data.sample import sample
+from textrec.dataset import Dataset, Items
+from textrec.errors import CapabilityError, ConfigError
+from textrec.explanation import explain
+from textrec.learn.recommender import Recommender
+from textrec.model_folder import load, save
+from textrec.models.kernel import KernelConfig
+from textrec.protocol.metrics import fold_recall
+from textrec.protocol.splits import Fold, split
+from textrec.registry import create
+from textrec.text import Documents
+
+TEXT = "Graph networks for protein folding. We study proteins, not markets."
+KERNELS = ("tfidf", "vectors", "sum", "product")
+
+
+@pytest.fixture(scope="module")
+def fold() -> Fold:
+    data = sample().filtered(min_likes=5, min_tag_items=10)
+    return split(data, "cold", seed=0).fold(data, 0)
+
+
+def fitted(data: Dataset, **config: object) -> Recommender:
+    return create("kernel", {"sentence_model": tiny_transformer.folder()} | config).fit(data)
+
+
+def recall(model: Recommender, fold: Fold) -> float:
+    score, _ = model.scorer(fold.candidates)
+    return fold_recall(fold, score, 10)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_kernels_are_symmetric_positive_and_one_on_the_diagonal(fold: Fold, kernel: str) -> None:
+    model = fitted(fold.train, kernel=kernel)
+    some = model._features.take(np.arange(40))
+    matrix = model._kernel.matrix(some, some)
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-5)
+    np.testing.assert_allclose(np.diag(matrix), 1, atol=1e-4)
+    assert np.linalg.eigvalsh(matrix.astype(np.float64)).min() > -1e-4
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_it_ranks_cold_items_better_than_chance_and_comes_back_from_a_folder(fold: Fold, kernel: str, tmp_path) -> None:
+    model = fitted(fold.train, kernel=kernel)
+    chance = 10 / len(fold.candidates)
+    assert recall(model, fold) > (chance if kernel in ("vectors", "product") else 2 * chance)  # the network is random
+    loaded = load(save(model, tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.score(None), model.score(None))
+    np.testing.assert_allclose(loaded.score(None, [TEXT]), model.score(None, [TEXT]), rtol=1e-5)
+
+
+def test_nystrom_comes_near_the_exact_solve(fold: Fold, tmp_path) -> None:
+    exact = fitted(fold.train, kernel="tfidf")
+    scores = exact.score(None, fold.candidates)
+    errors = []
+    for landmarks in (30, 10_000):
+        model = fitted(fold.train, solver="nystrom", landmarks=landmarks)
+        near = model.score(None, fold.candidates)
+        errors.append(float(np.linalg.norm(near - scores) / np.linalg.norm(scores)))
+    assert errors[1] < 0.02 < errors[0]
+    assert recall(model, fold) == pytest.approx(recall(exact, fold), abs=0.02)
+    loaded = load(save(model, tmp_path / "model"))
+    np.testing.assert_allclose(loaded.score(None), model.score(None), rtol=1e-5, atol=1e-6)
+    assert loaded.recommend(liked=[TEXT], k=3).equals(model.recommend(liked=[TEXT], k=3))
+
+
+def test_auto_is_nystrom_above_most_exact(fold: Fold) -> None:
+    assert fitted(fold.train, most_exact=10, landmarks=20).encode([TEXT]).shape == (1, 20)
+    liked = int((fold.train.likes_per_item() > 0).sum())
+    assert fitted(fold.train).encode([TEXT]).shape == (1, liked)
+
+
+def test_the_collaborative_kernel_tells_known_items_apart(fold: Fold) -> None:
+    plain, both = (fitted(fold.train, collaborative=weight) for weight in (0.0, 2.0))
+    assert not np.allclose(plain.score(None), both.score(None), atol=1e-3)
+    users = list(fold.train.users)[:3]
+    known = fold.train.items.ids.names(fold.train.likes[[0]].indices.astype(np.int64)).to_list()
+    own, folded = both.recommend(users[0], k=5), both.recommend(liked=known, k=5)
+    assert own["item_id"].to_list() == folded["item_id"].to_list()
+    with pytest.raises(ConfigError, match="collaborative must be 0 with solver 'nystrom', got 1"):
+        KernelConfig(collaborative=1.0, solver="nystrom")
+    with pytest.raises(ConfigError, match="unobserved must be below observed, got 2"):
+        KernelConfig(unobserved=2.0)
+
+
+@pytest.mark.parametrize("solver", ["exact", "nystrom"])
+def test_shares_of_the_likes_add_up_to_the_score(fold: Fold, solver: str) -> None:
+    model = fitted(fold.train, solver=solver)
+    found = explain(model, TEXT, user=fold.train.users[3])
+    assert sum(like.share for like in found.because) == pytest.approx(found.score, rel=1e-3, abs=1e-5)
+
+
+def test_a_liked_text_finds_its_likes(fold: Fold) -> None:
+    model = fitted(fold.train)
+    title = fold.train.items.titles[5]
+    best = model.recommend(liked=[f"{title} {fold.train.items.texts[5]}"], k=3)
+    assert fold.train.items.ids[5] in best["item_id"].to_list()
+
+
+def test_sentence_vectors_refuse_bags_of_words(fold: Fold) -> None:
+    items = fold.train.items
+    bags = Documents.from_bags(items.documents.words, items.documents.matrix())
+    bagged = dataclasses.replace(
+        fold.train, items=Items.build(items.ids.values, documents=bags, tags=items.tags, tag_names=items.tag_names)
+    )
+    with pytest.raises(CapabilityError, match="kernel = 'vectors' reads words in order and these are word counts only"):
+        fitted(bagged, kernel="vectors")
+    assert recall(fitted(bagged), fold) > 0
