@@ -110,3 +110,19 @@ def test_settings_of_word_vectors_are_refused() -> None:
         TransformerConfig(word_vectors="v")
     with pytest.raises(ConfigError, match=r"word_dropout must be from 0 to 0, got 0\.5"):
         TransformerConfig(word_dropout=0.5)
+
+
+def test_every_rate_is_halved_when_all_items_are_trained_on(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> None:
+    from textrec.learn.fine_tuning import FineTuningTrainee
+
+    rates, begin = [], FineTuningTrainee.begin_epoch
+
+    def watched(self: FineTuningTrainee, epoch: int, epochs: int) -> None:
+        rates.append(list(self.rates))
+        begin(self, epoch, epochs)
+
+    monkeypatch.setattr(FineTuningTrainee, "begin_epoch", watched)
+    validation = hold_out(fold.train, "cold", seed=0, fold=0)
+    new("transformer-mtl", trained_layers=1).fit(fold.train, validation=validation)
+    assert rates[-1] == pytest.approx([rate / 2 for rate in rates[0]])
+    assert len(rates[0]) == 3  # projection, tags, network

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
 from textrec.config import bounded
 from textrec.learn.encoders import Gru, Pooling, TextEncoder
 from textrec.learn.model import Capability
-from textrec.learn.tensors import Precision, resolve_device, resolve_precision
+from textrec.learn.tensors import Precision
 from textrec.models.neural import READS_TEXT, NeuralModel
 from textrec.models.neural_config import NeuralConfig, TagsConfig
 
@@ -80,9 +78,6 @@ class GruModel(NeuralModel):
             init_scale=config.init_scale,
             word_dropout=config.word_dropout,
         )
-
-    def _precision(self) -> torch.dtype:
-        return resolve_precision(self.config.precision, resolve_device(self.device))
 
 
 class GruMtlModel(GruModel):

@@ -21,7 +21,7 @@ from textrec.learn.model import Capability, Checkpoint, Model, Monitor
 from textrec.learn.pretrained import DEFAULT
 from textrec.learn.reasons import WordWeights
 from textrec.learn.sentence_vectors import SentenceVectors
-from textrec.learn.tensors import resolve_device, resolve_precision, to_tensor
+from textrec.learn.tensors import to_tensor
 from textrec.models.gru import GruConfig
 from textrec.models.neural import READS_TEXT, NeuralModel
 from textrec.models.neural_config import TagsConfig
@@ -97,9 +97,6 @@ class JoinedModel(NeuralModel):
             init_scale=config.init_scale,
             word_dropout=config.word_dropout,
         )
-
-    def _precision(self) -> torch.dtype:
-        return resolve_precision(self.config.precision, resolve_device(self.device))
 
     def _documents(self, items: Items) -> Documents:
         return featured(super()._documents(items), to_tensor(self._sentence_vectors(items)))

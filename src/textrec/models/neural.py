@@ -24,7 +24,7 @@ from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
 from textrec.learn.tags import TagHead, fit_tags
-from textrec.learn.tensors import resolve_device, to_tensor
+from textrec.learn.tensors import resolve_device, resolve_precision, to_tensor
 from textrec.learn.training import Schedule, Trainee, train
 from textrec.learn.word_vectors import WordVectors, named_vectors
 from textrec.models.solved import SolvedModel
@@ -203,8 +203,8 @@ class NeuralModel(SolvedModel):
         )
 
     def _precision(self) -> torch.dtype:
-        """Of the encoder's products while training."""
-        return torch.float32
+        """Of the encoder's products while training; float32 where there is nothing to choose."""
+        return resolve_precision(getattr(self.config, "precision", "fp32"), resolve_device(self.device))
 
     def _objective(self) -> Objective:
         shared: dict[str, Any] = {spec.name: getattr(self.config, spec.name, 0.0) for spec in fields(Objective)}

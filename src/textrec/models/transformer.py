@@ -24,7 +24,7 @@ from textrec.learn.pretrained import DEFAULT, Pretrained, load_pretrained
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
 from textrec.learn.sentence_vectors import BULK, SentenceVectors
-from textrec.learn.tensors import Precision, resolve_device, resolve_precision, to_tensor
+from textrec.learn.tensors import Precision, to_tensor
 from textrec.learn.transformer import Transformer
 from textrec.models.neural import READS_TEXT, NeuralModel
 from textrec.models.neural_config import NeuralConfig, TagsConfig
@@ -131,11 +131,9 @@ class TransformerModel(NeuralModel):
     def _new_trainee(self, *arguments: Any, **named: Any) -> ExactTrainee:
         config = self.config
         encoder = self._transformer()
-        rates = {"pretrained_rate": config.fine_tuning_rate, "warmup_steps": config.warmup_steps}
+        share = named["learning_rate"] / config.learning_rate  # less than 1 when all items are trained on at the end
+        rates = {"pretrained_rate": share * config.fine_tuning_rate, "warmup_steps": config.warmup_steps}
         return FineTuningTrainee(*arguments, pretrained=encoder.backbone, **rates, **named)
-
-    def _precision(self) -> torch.dtype:
-        return resolve_precision(self.config.precision, resolve_device(self.device))
 
     # ------------------------------------------------------------------ reading
 
