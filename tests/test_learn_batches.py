@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textrec.learn.batches import cut, length_buckets
+from textrec.learn.batches import cut, encoding_batches, length_buckets
 
 
 def test_cut_keeps_the_order() -> None:
@@ -26,3 +26,16 @@ def test_texts_of_one_length_keep_each_other_company_and_batches_come_mixed() ->
     mean, longest = (np.array([f(lengths[batch]) for batch in batches]) for f in (np.mean, np.max))
     assert (longest - mean).mean() < 10
     assert abs(np.corrcoef(mean[1:], mean[:-1])[0, 1]) < 0.3
+
+
+@given(st.lists(st.integers(0, 40), max_size=200), st.integers(1, 50), st.integers(1, 20))
+def test_encoding_batches_hold_every_text_once_by_length(lengths: list[int], tokens: int, texts: int) -> None:
+    batches = encoding_batches(np.array(lengths, np.int64), tokens, texts, 4 * tokens)
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    assert (np.diff(np.array(lengths)[np.concatenate(batches)]) >= 0).all()
+    assert all(sum(lengths[row] for row in batch) <= 4 * tokens + 40 for batch in batches)
+
+
+def test_encoding_batches_of_long_texts_hold_enough_of_them() -> None:
+    short, long, longest = (encoding_batches(np.full(1000, n), 2048, 64, 1 << 14) for n in (10, 160, 1000))
+    assert [len(batches[1]) for batches in (short, long, longest)] == [205, 64, 16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["cut", "length_buckets"]
+__all__ = ["cut", "encoding_batches", "length_buckets"]
 
 Examples = npt.NDArray[np.int64]
 
@@ -34,3 +34,21 @@ def length_buckets(
     pools = cut(order, size * POOL_BATCHES)
     batches = [batch for pool in pools for batch in cut(pool[np.argsort(lengths[pool], kind="stable")], size)]
     return [batches[number] for number in rng.permutation(len(batches))]
+
+
+def encoding_batches(lengths: npt.NDArray[np.integer], tokens: int, texts: int, most: int) -> list[Examples]:
+    """All texts, sorted by length, in batches for encoding without gradients.
+
+    Short texts fill a batch by tokens, which bounds memory. A batch of long ones would be few texts, over which a GRU
+    is slow: those go on to a number of texts, as long as memory allows.
+
+    Args:
+        lengths: tokens of each text.
+        tokens: about as many tokens make a batch,
+        texts: unless they are fewer texts than this,
+        most: and then at most about this many tokens.
+    """
+    rows = np.argsort(lengths, kind="stable")
+    share = np.maximum(np.minimum(lengths[rows] / tokens, 1 / texts), lengths[rows] / most)
+    batch = np.cumsum(share).astype(np.int64)
+    return np.split(rows, np.flatnonzero(np.diff(batch)) + 1)

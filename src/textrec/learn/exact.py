@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from textrec.dataset import Csr, Rows
-from textrec.learn.batches import cut, length_buckets
+from textrec.learn.batches import cut, encoding_batches, length_buckets
 from textrec.learn.checkpoints import State, load_optimizer_state, module_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
 from textrec.learn.factors import solve_factors
@@ -101,20 +101,20 @@ def encode_documents(
     encoder: TextEncoder,
     documents: Documents,
     batch_tokens: int = 1 << 11,
+    batch_texts: int = 64,
+    most_tokens: int = 1 << 14,
     *,
     precision: torch.dtype = torch.float32,
 ) -> FloatArray:
-    """g(X) of every row, dropout off, float32 [n, K]."""
+    """g(X) of every row, dropout off, float32 [n, K], in batches as `encoding_batches` cuts them."""
     device = encoder.words.weight.device
     was_training = encoder.training
     encoder.eval()
     encoded = np.zeros((len(documents), encoder.dim), np.float32)
-    sizes = np.diff(documents.starts)
-    rows = np.argsort(sizes, kind="stable")
-    parts = np.cumsum(sizes[rows]) // batch_tokens
+    batches = encoding_batches(np.diff(documents.starts), batch_tokens, batch_texts, most_tokens)
     with torch.inference_mode(), low_precision(device, precision):
-        for part in np.split(rows, np.flatnonzero(np.diff(parts)) + 1):
-            encoded[part] = encoder(TokenBatch.of(documents, part, device)).float().cpu().numpy()
+        for rows in batches:
+            encoded[rows] = encoder(TokenBatch.of(documents, rows, device)).float().cpu().numpy()
     encoder.train(was_training)
     return encoded
 
