@@ -175,7 +175,7 @@ def measure(python: str, repeats: int, n_sweeps: int, wanted: list[int] | None) 
     import torch
 
     from textrec.data.source import read
-    from textrec.models.alternation import Alternation, CtrLoss
+    from textrec.learn.alternation import Alternation, FactorLoss
     from textrec.models.proportions import reestimate_topics, step_proportions
     from textrec.models.topic_reader import topic_words, word_counts
     from textrec.models.topics import TopicModel, random_start
@@ -199,7 +199,7 @@ def measure(python: str, repeats: int, n_sweeps: int, wanted: list[int] | None) 
         """Our sweep in the same state."""
 
         def __init__(self, threads: int) -> None:
-            loss = CtrLoss(OBSERVED, UNOBSERVED, RIDGE_USERS, RIDGE_ITEMS)
+            loss = FactorLoss(OBSERVED, UNOBSERVED, RIDGE_USERS, RIDGE_ITEMS)
             self.threads, self.beta = threads, beta
             self.blocks = Alternation(train.likes, theta, loss)
 

@@ -37,12 +37,13 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "lists",
             "recommender",
         ),
-        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "tags", "exact", "paper", "training"),
+        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "tags"),
+        *("alternation", "exact", "paper", "training"),
         *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
         *("fine_tuning", "joined", "blending"),
     ),
     "models": (
-        *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "alternation", "topic_reader"),
+        *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "topic_reader"),
         *("neural_config", "stopping", "neural", "gru", "text_kernel"),
     ),
     "study": (

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from textrec.data.sample import sample
 from textrec.data.source import read
 from textrec.dataset import Dataset, Ids, Items, binary_csr
+from textrec.learn.alternation import Alternation, FactorLoss
 from textrec.learn.tensors import to_tensor
-from textrec.models.alternation import Alternation, CtrLoss
 from textrec.models.ctr import CtrModel
 from textrec.models.topic_reader import TopicReader
 from textrec.protocol.splits import split
@@ -21,7 +21,7 @@ from textrec.registry import create
 from textrec.study.evaluation import evaluate
 from textrec.text import Documents
 
-LOSS = CtrLoss(1.0, 0.01, 0.01, 10.0, tag_weight=0.7, absent_tag_weight=0.05, ridge_tags=0.2)
+LOSS = FactorLoss(1.0, 0.01, 0.01, 10.0, tag_weight=0.7, absent_tag_weight=0.05, ridge_tags=0.2)
 SMALL = {"factors": 12, "topic_passes": 5}
 
 

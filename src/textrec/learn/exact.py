@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from textrec.dataset import Csr, Rows
+from textrec.learn.alternation import Alternation, FactorLoss
 from textrec.learn.batches import cut, encoding_batches, length_buckets
 from textrec.learn.checkpoints import State, load_optimizer_state, module_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
@@ -47,6 +48,14 @@ class Objective:
     absent_tag_weight: float  # c'
     offsets: Literal["last", "alternate", "none"]
     sweeps: int  # item and user solves after training
+    item_tag_weight: float = 0.0  # η of an item's own tags in those solves
+    item_absent_tag_weight: float = 0.0  # its c'
+    ridge_tags: float = 1.0  # its λ_t
+
+    def factor_loss(self) -> FactorLoss:
+        """The part of L that the factors are solved for, with an item's own tags by squared loss."""
+        weights = self.observed, self.unobserved, self.ridge_users, self.ridge_items
+        return FactorLoss(*weights, self.item_tag_weight, self.item_absent_tag_weight, self.ridge_tags)
 
     def solve_users(self, likes: Csr, items: FloatArray, in_gram: npt.NDArray[np.bool_]) -> FloatArray:
         """u_i for likes [U, I] and item factors [I, K]; the items of `in_gram` are the ones with a training like."""
@@ -75,26 +84,33 @@ class Objective:
         return items
 
 
-def solve_around(objective: Objective, text: FloatArray, likes: Csr) -> tuple[FloatArray, FloatArray]:
+def solve_around(
+    objective: Objective, text: FloatArray, likes: Csr, tags: Csr = None, *, sweeps: int | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Users and items under L with the text vectors fixed: users at v = g, then items and users in turn.
+
+    With a weight on them, an item's own tags help to place it (squared loss, as in CTR-MTL): what is known of an item
+    beside its text and its likes. A new item stays at its text.
 
     Args:
         objective: the constants.
         text: g(X) [I, K].
         likes: [U, I].
+        tags: [I, G], or None.
+        sweeps: in place of the objective's.
 
     Returns:
         Users [U, K] and items [I, K].
     """
-    liked = np.bincount(likes.indices, minlength=likes.shape[1]) > 0
-    users, items = objective.solve_users(likes, text, liked), text
-    if objective.offsets == "none":
-        return users, items
-    by_item = sp.csr_array(likes.T)
-    for _ in range(objective.sweeps):
-        items = objective.solve_items(by_item, users, text)
-        users = objective.solve_users(likes, items, liked)
-    return users, items
+    tagged = tags is not None and tags.nnz > 0 and objective.item_tag_weight > 0
+    blocks = Alternation(likes, text, objective.factor_loss(), tags=tags if tagged else None)
+    blocks.solve_users()
+    if objective.offsets != "none":
+        for _ in range(objective.sweeps if sweeps is None else sweeps):
+            blocks.solve_tags()
+            blocks.solve_items()
+            blocks.solve_users()
+    return blocks.users.numpy(), blocks.items.numpy()
 
 
 def encode_documents(

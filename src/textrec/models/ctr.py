@@ -1,6 +1,6 @@
 """Collaborative topic regression, with tags and without, and plain LDA regression.
 
-The factors of `models.alternation` around θ, the topic proportions of `models.topics`; cold items have v = θ.
+The factors of `learn.alternation` around θ, the topic proportions of `models.topics`; cold items have v = θ.
 
 Shapes: `U` users, `I` items, `G` tags, `V` words, `K` factors = topics, `n` texts.
 """
@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from textrec.config import bounded
 from textrec.dataset import Csr, Items
+from textrec.learn.alternation import Alternation, FactorLoss
 from textrec.learn.factors import solve_factors
 from textrec.learn.model import Capability, Monitor
 from textrec.learn.tensors import resolve_device, to_tensor
-from textrec.models.alternation import Alternation, CtrLoss
 from textrec.models.proportions import (
     map_proportions,
     negative_log_likelihood,
@@ -166,7 +166,7 @@ class CtrModel(TopicReader):
     def _blocks(self) -> Alternation:
         config, tags = self.config, self.data.items.tags
         with_tags = "tags" in self.capabilities and tags.nnz > 0
-        loss = CtrLoss(
+        loss = FactorLoss(
             config.observed,
             config.unobserved,
             config.ridge_users,

@@ -215,7 +215,9 @@ class NeuralModel(SolvedModel):
 
     def _refit_likes(self) -> None:
         if self.config.recipe == "exact":
-            self._users, self._items = solve_around(self._objective(), self._text, self.data.likes)
+            self._users, self._items = solve_around(
+                self._objective(), self._text, self.data.likes, self.data.items.tags
+            )
         else:  # items stay as they were trained, and users are solved around them
             self._users = self._fold_in(self.data.likes, self._items)
 

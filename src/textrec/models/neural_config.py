@@ -110,6 +110,16 @@ class TagsConfig(Config):
     absent_tag_weight: float = bounded(1.0, 0.0)
     """c', the weight of a tag that is absent (paper §3.3, which gives no value)."""
 
+    item_tag_weight: float = bounded(1.0, 0.0)
+    """η, the weight of an item's own tags where it is solved around its text (as in CTR-MTL, paper §4.1.2); new items
+    stay at their texts."""
+
+    item_absent_tag_weight: float = bounded(0.03, 0.0, 0.99)
+    """c' of the same."""
+
+    ridge_tags: float = bounded(1.0, above=0.0)
+    """λ_t of the same."""
+
     tag_learning_rate: float = bounded(0.01, above=0.0)
     """Of Adam, for tag vectors; higher learns tags sooner, at a small cost for likes."""
 

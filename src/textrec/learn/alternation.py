@@ -1,10 +1,12 @@
-"""The factor blocks of CTR and CTR-MTL, each solved exactly in turn (Wang, Blei 2011; paper §4.1.1, §4.1.2).
+"""Users, items and tags around what is read in the items, each block solved exactly in turn.
 
     L = Σ_ij c_ij (r_ij − u_i·v_j)² + λ_u Σ‖u_i‖² + λ_v Σ‖v_j − θ_j‖²
         + η Σ_jl c'_jl (t_jl − v_j·τ_l)² + λ_t Σ‖τ_l‖²                                    (the second line: tags)
 
-The likes part sums over items with a training like, the tags part over items with a tag; an item without a like keeps
-v_j = θ_j. Every block is the exact minimiser of L given the others, so L never rises.
+θ_j is the prior mean of an item: its topic proportions in CTR and CTR-MTL (Wang, Blei 2011; paper §4.1.1, §4.1.2), its
+text vector g(X_j) in the recipe `exact`. The likes part sums over items with a training like, the tags part over items
+with a tag; an item without a like keeps v_j = θ_j. Every block is the exact minimiser of L given the others, so L never
+rises.
 
 Shapes: `U` users, `I` items, `G` tags, `K` factors.
 """
@@ -24,13 +26,13 @@ from textrec.learn.factors import solve
 from textrec.learn.squared_loss import Block, squared_loss
 from textrec.learn.tensors import to_tensor
 
-__all__ = ["Alternation", "CtrLoss"]
+__all__ = ["Alternation", "FactorLoss"]
 
 FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class CtrLoss:
+class FactorLoss:
     """The constants of L."""
 
     observed: float  # a
@@ -57,7 +59,7 @@ class Alternation:
         self,
         likes: Csr,
         theta: FloatArray,
-        loss: CtrLoss,
+        loss: FactorLoss,
         *,
         tags: Csr = None,
         device: torch.device | str = "cpu",
