@@ -1,7 +1,7 @@
 """How far one machine goes: cost and memory of training against likes, of the GRU against tokens; recommending to all.
 
     python benchmarks/scale.py [train gru recommend plot] [--likes N …] [--tokens N …] [--items N …]
-                               [--work FOLDER] [--threads N]
+                               [--work FOLDER] [--threads N] [--sample USERS]
 
 - `train`: Embed-MTL, recipe exact, K = 64, users = items = likes / 50; seconds and peak memory of an epoch by part
   (encode, step, solve). The exponent is the slope of log seconds over log likes.
@@ -31,9 +31,18 @@ from textrec.study.evaluation import machine, versions
 HERE = Path(__file__).parent
 RESULT, PLOT = HERE / "results" / "scale.json", HERE.parent / "docs" / "assets" / "scale.svg"
 PARTS = ("train", "gru", "recommend", "plot")
-LIKES = (100_000, 300_000, 1_000_000, 5_000_000, 15_000_000, 50_000_000)
+LIKES = (100_000, 500_000, 1_500_000, 5_000_000, 15_000_000, 50_000_000)
 TOKENS = (100_000, 1_000_000, 10_000_000)
-TARGETS = {"exponent": 1.05, "cost_ratio": 1.3, "train_peak_gb": 12, "gru_spread": 0.15, "recommend_peak_gb": 8}
+ITEMS = (10_000, 100_000, 1_000_000)
+SHOWN = ("epoch", "microseconds_a_token", "recall_at_50", "users_a_second", "exact_users_a_second", "peak_mb")
+TARGETS = {
+    "exponent": 1.05,
+    "cost_ratio": 1.3,
+    "train_peak_gb": 12,
+    "gru_spread": 0.15,
+    "recommend_peak_gb": 8,
+    "recall": 0.98,
+}
 
 
 def measured() -> dict[str, Any]:
@@ -62,13 +71,17 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
             said[f"exponent_{name}"] = slope(likes, [entry["epoch"][name] for entry in train])
         said["exponent_peak_mb"] = slope(likes, [entry["peak_mb"] for entry in train])
         said["train_peak_gb"] = max(entry["peak_mb"] for entry in train) / 1024
-        if small := found["train"].get("5000000"):
-            costs = [one["epoch"]["processor"] / one["likes"] for one in (train[-1], small)]
-            said["cost_ratio"] = costs[0] / costs[1]
+        if {"5000000", "50000000"} <= found["train"].keys():
+            large, small = (found["train"][likes] for likes in ("50000000", "5000000"))
+            ratio = large["epoch"]["processor"] / large["likes"] / (small["epoch"]["processor"] / small["likes"])
+            said["cost_ratio"] = ratio
     if gru := list(found.get("gru", {}).values()):
         costs = [entry["microseconds_a_token"] for entry in gru]
         said["gru_microseconds_a_token"] = costs
         said["gru_spread"] = max(costs) / min(costs) - 1
+    if recommend := list(found.get("recommend", {}).values()):
+        said["recall_at_50"] = {entry["items"]: entry["recall_at_50"] for entry in recommend}
+        said["recommend_peak_gb"] = max(entry["peak_mb"] for entry in recommend) / 1024
     return said
 
 
@@ -77,22 +90,21 @@ def slope(x: list[float], y: list[float]) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def run(part: str, size: int, work: Path, threads: int) -> None:
+def run(part: str, size: int, options: list[str]) -> None:
     """One measurement, unless it is there."""
     if str(size) in measured().get(part, {}):
         print(f"{part} {size:,}: measured already", flush=True)
         return
     print(f"{part} {size:,} …", flush=True)
-    command = [sys.executable, str(HERE / "scale_parts.py"), part, str(size), "--work", str(work)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(
-        [*command, "--threads", str(threads)], stdout=subprocess.PIPE, text=True, check=False, env=environment
-    )
+    command = [sys.executable, str(HERE / "scale_parts.py"), part, str(size), *options]
+    threads = options[options.index("--threads") + 1]
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS"), threads)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(f"{part} {size:,} failed; what was measured before is kept")
     entry = json.loads(done.stdout.strip().splitlines()[-1])
     keep(part, size, entry)
-    shown = {name: entry[name] for name in ("epoch", "microseconds_a_token", "peak_mb") if name in entry}
+    shown = {name: entry[name] for name in SHOWN if name in entry}
     print(json.dumps(shown), flush=True)
 
 
@@ -130,13 +142,17 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--likes", type=int, nargs="+", default=list(LIKES))
     parser.add_argument("--tokens", type=int, nargs="+", default=list(TOKENS))
+    parser.add_argument("--items", type=int, nargs="+", default=list(ITEMS), help="of models that `train` has left")
     parser.add_argument("--work", type=Path, default=HERE / "scale", help="data and models are kept here")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--sample", type=int, default=100_000, help="users who are ranked exactly as well")
     arguments = parser.parse_args()
-    sizes = {"train": arguments.likes, "gru": arguments.tokens}
+    sizes = {"train": arguments.likes, "gru": arguments.tokens, "recommend": arguments.items}
+    options = ["--work", str(arguments.work.absolute()), "--threads", str(arguments.threads)]
+    options += ["--sample", str(arguments.sample)]
     for part in arguments.parts or PARTS:
         for size in sizes.get(part, []):
-            run(part, size, arguments.work.absolute(), arguments.threads)
+            run(part, size, options)
     if "plot" in arguments.parts:
         plot()
 

@@ -10,6 +10,7 @@ Seconds are given twice: of the clock and of the processor. On a busy machine on
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -21,18 +22,22 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+import polars as pl
 import torch
 
 from simulate import Library, simulate
+from textrec.cli.output import write_frames
 from textrec.data.source import read
 from textrec.dataset import Dataset
+from textrec.everyone import recommend_everyone
 from textrec.learn import exact
 from textrec.learn.exact import ExactTrainee, Objective
-from textrec.model_folder import save
+from textrec.model_folder import load, save
 from textrec.models import neural
 from textrec.registry import create
 
-LIKES_A_ROW, TOKENS_AN_ITEM = 50, 20
+LIKES_A_ROW, TOKENS_AN_ITEM, TOP = 50, 20, 50
 EMBED = {"factors": 64, "sweeps": 1, "refit_epochs": 0, "tag_epochs": 1}
 GRU = {"factors": 64, "embedding_dim": 64, "hidden_dim": 128, "sweeps": 1, "refit_epochs": 0, "batch_size": 128}
 
@@ -205,12 +210,13 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=100_000, help="users who are ranked exactly as well")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    measure = {"train": measure_train, "gru": measure_gru}[arguments.what]
-    load = os.getloadavg()[0]
-    found = measure(arguments.size, arguments.work)
-    print(
-        json.dumps({**found, "threads": arguments.threads, "load": [round(x, 1) for x in (load, os.getloadavg()[0])]})
-    )
+    before = os.getloadavg()[0]
+    if arguments.what == "recommend":
+        found = measure_recommend(arguments.size, arguments.work, arguments.sample)
+    else:
+        found = {"train": measure_train, "gru": measure_gru}[arguments.what](arguments.size, arguments.work)
+    busy = [round(load, 1) for load in (before, os.getloadavg()[0])]
+    print(json.dumps({**found, "threads": arguments.threads, "load": busy}))
 
 
 if __name__ == "__main__":
