@@ -20,7 +20,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "folders", "config", "text", "dataset", "registry"),
     "data": (
         *("files", "corpus", "columns", "tables", "latex", "index_files", "citeulike", "catalogue"),
-        *("sample", "statistics", "source"),
+        *("sample", "statistics", "columnar", "columnar_writer", "source"),
     ),
     "protocol": ("folds", "dealing", "split_files", "splits", "ranking", "metrics"),
     "learn": (

@@ -51,7 +51,7 @@ class TagHead(nn.Module):
 
         A text without tags is unknown, not without any.
         """
-        tagged = np.flatnonzero(np.diff(tags.indptr)[rows] > 0)
+        tagged = np.flatnonzero(tags.indptr[rows + 1] > tags.indptr[rows])
         present = Pairs.of(tags, rows[tagged], vectors.device)
         known = vectors if len(tagged) == len(rows) else vectors[to_tensor(tagged, vectors.device)]
         return tag_loss(known, self.vectors, self.bias, present, absent_weight)
