@@ -26,6 +26,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "learn": (
         *(
             "tensors",
+            "group",
             "squared_loss",
             "factors",
             "vector_files",
@@ -38,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "recommender",
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "tags"),
-        *("alternation", "exact", "paper", "training"),
+        *("shared", "alternation", "exact", "paper", "training"),
         *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
         *("fine_tuning", "joined", "blending"),
     ),

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from textrec.dataset import Csr
-from textrec.learn.factors import solve
+from textrec.learn.group import ALONE, Group
+from textrec.learn.shared import shared_solve
 from textrec.learn.squared_loss import Block, squared_loss
 from textrec.learn.tensors import to_tensor
 
@@ -53,6 +54,7 @@ class Alternation:
         loss: the constants.
         tags: training tags [I, G]; None leaves them out.
         device: where to compute.
+        group: shares the rows of each solve.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class Alternation:
         *,
         tags: Csr = None,
         device: torch.device | str = "cpu",
+        group: Group = ALONE,
     ) -> None:
-        self.loss, self.device = loss, device
+        self.loss, self.device, self.group = loss, device, group
         self.likes, self.by_item = likes, sp.csr_array(likes.T)
         self.liked = np.diff(self.by_item.indptr) > 0
         self._liked_rows = to_tensor(np.flatnonzero(self.liked), device)
@@ -85,7 +88,7 @@ class Alternation:
 
     def solve_users(self) -> None:
         """u_i given the items; zero for a user without likes."""
-        self.users = solve([self._likes_block()], self.loss.ridge_users)
+        self.users = shared_solve(self.group, [self._likes_block()], self.loss.ridge_users)
 
     def solve_items(self) -> None:
         """v_j around θ_j given users and tags; θ_j where nobody likes the item."""
@@ -97,12 +100,12 @@ class Alternation:
             )
         rows = np.flatnonzero(self.liked)
         self.items = self.theta.clone()
-        self.items[self._liked_rows] = solve(blocks, loss.ridge_items, prior=self.theta, rows=rows)
+        self.items[self._liked_rows] = shared_solve(self.group, blocks, loss.ridge_items, prior=self.theta, rows=rows)
 
     def solve_tags(self) -> None:
         """τ_l given the items."""
         if self.tags is not None:
-            self.tag_vectors = solve([self._tags_block()], self.loss.ridge_tags)
+            self.tag_vectors = shared_solve(self.group, [self._tags_block()], self.loss.ridge_tags)
 
     def objective(self) -> float:
         """L as it stands."""

@@ -24,8 +24,10 @@ from textrec.learn.alternation import Alternation, FactorLoss
 from textrec.learn.batches import cut, encoding_batches, length_buckets
 from textrec.learn.checkpoints import State, load_optimizer_state, module_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
-from textrec.learn.factors import solve_factors
+from textrec.learn.group import ALONE, Group
 from textrec.learn.losses import Pairs, all_users_loss
+from textrec.learn.shared import shared_gram, shared_solve
+from textrec.learn.squared_loss import Block
 from textrec.learn.tags import TagHead
 from textrec.learn.tensors import low_precision, to_tensor
 from textrec.text import Documents
@@ -57,35 +59,30 @@ class Objective:
         weights = self.observed, self.unobserved, self.ridge_users, self.ridge_items
         return FactorLoss(*weights, self.item_tag_weight, self.item_absent_tag_weight, self.ridge_tags)
 
-    def solve_users(self, likes: Csr, items: FloatArray, in_gram: npt.NDArray[np.bool_]) -> FloatArray:
+    def solve_users(
+        self, likes: Csr, items: FloatArray, in_gram: npt.NDArray[np.bool_], group: Group = ALONE
+    ) -> FloatArray:
         """u_i for likes [U, I] and item factors [I, K]; the items of `in_gram` are the ones with a training like."""
-        return solve_factors(
-            likes,
-            items,
-            observed=self.observed,
-            unobserved=self.unobserved,
-            ridge=self.ridge_users,
-            in_gram=in_gram,
-        )
+        block = Block(likes, to_tensor(items), self.observed, self.unobserved, columns_in=in_gram)
+        return np.asarray(shared_solve(group, [block], self.ridge_users).numpy())
 
-    def solve_items(self, likes: Csr, users: FloatArray, prior: FloatArray) -> FloatArray:
+    def solve_items(self, likes: Csr, users: FloatArray, prior: FloatArray, group: Group = ALONE) -> FloatArray:
         """v_j around g(X_j) for likes [I, U]; an item without likes keeps g(X_j)."""
-        liked = np.diff(likes.indptr) > 0
-        solved = solve_factors(
-            sp.csr_array(likes[liked]),
-            users,
-            observed=self.observed,
-            unobserved=self.unobserved,
-            ridge=self.ridge_items,
-            prior=prior[liked],
-        )
+        liked = np.flatnonzero(np.diff(likes.indptr) > 0)
+        block = Block(likes, to_tensor(users), self.observed, self.unobserved)
         items = prior.copy()
-        items[liked] = solved
+        items[liked] = shared_solve(group, [block], self.ridge_items, prior=to_tensor(prior), rows=liked).numpy()
         return items
 
 
 def solve_around(
-    objective: Objective, text: FloatArray, likes: Csr, tags: Csr = None, *, sweeps: int | None = None
+    objective: Objective,
+    text: FloatArray,
+    likes: Csr,
+    tags: Csr = None,
+    *,
+    sweeps: int | None = None,
+    group: Group = ALONE,
 ) -> tuple[FloatArray, FloatArray]:
     """Users and items under L with the text vectors fixed: users at v = g, then items and users in turn.
 
@@ -98,12 +95,13 @@ def solve_around(
         likes: [U, I].
         tags: [I, G], or None.
         sweeps: in place of the objective's.
+        group: shares the rows of each solve.
 
     Returns:
         Users [U, K] and items [I, K].
     """
     tagged = tags is not None and tags.nnz > 0 and objective.item_tag_weight > 0
-    blocks = Alternation(likes, text, objective.factor_loss(), tags=tags if tagged else None)
+    blocks = Alternation(likes, text, objective.factor_loss(), tags=tags if tagged else None, group=group)
     blocks.solve_users()
     if objective.offsets != "none":
         for _ in range(objective.sweeps if sweeps is None else sweeps):
@@ -121,8 +119,16 @@ def encode_documents(
     most_tokens: int = 1 << 14,
     *,
     precision: torch.dtype = torch.float32,
+    group: Group = ALONE,
 ) -> FloatArray:
-    """g(X) of every row, dropout off, float32 [n, K], in batches as `encoding_batches` cuts them."""
+    """g(X) of every row, dropout off, float32 [n, K], in batches as `encoding_batches` cuts them.
+
+    A group shares the rows, and each member gets all of them.
+    """
+    if group.size > 1:
+        own = documents.take(np.arange(len(documents))[group.own])
+        part = encode_documents(encoder, own, batch_tokens, batch_texts, most_tokens, precision=precision)
+        return np.asarray(group.gather(torch.from_numpy(part), len(documents)).numpy())
     device = encoder.words.weight.device
     was_training = encoder.training
     encoder.eval()
@@ -149,6 +155,7 @@ class ExactTrainee:
         tag_learning_rate: of Adam, for the tag head.
         evaluate: stopping metric of (users [U, K], encoder), or None.
         precision: of the encoder's products while training.
+        group: shares each batch, the encoding and the solves.
     """
 
     def __init__(
@@ -164,7 +171,9 @@ class ExactTrainee:
         tag_learning_rate: float = 0.01,
         evaluate: Callable[[FloatArray, TextEncoder], float] | None,
         precision: torch.dtype = torch.float32,
+        group: Group = ALONE,
     ) -> None:
+        self.group = group
         self.encoder, self.head, self.objective = encoder, head, objective
         self.documents, self.likes, self.tags = documents, likes, tags
         self.by_item = sp.csr_array(likes.T)
@@ -203,16 +212,20 @@ class ExactTrainee:
         return length_buckets(order, np.diff(self.documents.starts)[self.examples], size, rng)
 
     def step(self, examples: Rows) -> tuple[float, int]:
-        """One Adam step on the loss of these documents."""
-        rows = self.examples[examples]
+        """One Adam step on the loss of these documents, of which each member of the group reads its share."""
+        rows = self.examples[examples[self.group.own]]
         batch = TokenBatch.of(self.documents, rows, self.device)
         with low_precision(self.device, self.precision):
             text = self.encoder(batch)
         loss = self._loss(text.float(), rows)
         self.optimizer.zero_grad(set_to_none=True)
-        (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
+        if self.group.size == 1 or loss.requires_grad:  # a share without a word moves nothing
+            (loss / len(examples)).backward()  # type: ignore[no-untyped-call]
+        self.group.add_gradients(parameter for group in self.optimizer.param_groups for parameter in group["params"])
         self.optimizer.step()
-        return float(loss.detach()), batch.n_tokens
+        done = torch.tensor([float(loss.detach()), batch.n_tokens], dtype=torch.float64)
+        self.group.add(done)
+        return float(done[0]), int(done[1])
 
     def _loss(self, text: Tensor, rows: Rows) -> Tensor:
         constants = self.objective
@@ -230,12 +243,12 @@ class ExactTrainee:
 
     def _solve(self) -> None:
         """Users (and offsets, when they alternate) for the encoder as it stands."""
-        text = encode_documents(self.encoder, self.documents, precision=self.precision)
-        users = self.objective.solve_users(self.likes, text + self.offsets, self.liked)
+        text = encode_documents(self.encoder, self.documents, precision=self.precision, group=self.group)
+        users = self.objective.solve_users(self.likes, text + self.offsets, self.liked, self.group)
         if self.objective.offsets == "alternate":
-            self.offsets = self.objective.solve_items(self.by_item, users, text) - text
+            self.offsets = self.objective.solve_items(self.by_item, users, text, self.group) - text
         self.users = to_tensor(users, self.device)
-        self.gram = self.users.T @ self.users
+        self.gram = shared_gram(self.group, self.users)
 
     def validate(self) -> float | None:
         """Solve the users for the moved encoder, then the stopping metric."""
@@ -253,7 +266,7 @@ class ExactTrainee:
         self.restore(state)
         load_optimizer_state(self.optimizer, part(state, "optimizer."))
         self.users, self.offsets = state["users"].to(self.device), state["offsets"].numpy()
-        self.gram = self.users.T @ self.users
+        self.gram = shared_gram(self.group, self.users)
 
     def snapshot(self) -> State:
         """Encoder and tag head, copied."""

@@ -17,8 +17,10 @@ import numpy.typing as npt
 import torch
 
 from textrec.dataset import Csr, Dataset, Items
+from textrec.learn.checkpoints import part_of
 from textrec.learn.encoders import TextEncoder
 from textrec.learn.exact import ExactTrainee, Objective, encode_documents, solve_around
+from textrec.learn.group import ALONE, Group
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
@@ -52,6 +54,7 @@ class NeuralModel(SolvedModel):
     stops_early = True
     vocabulary: Vocabulary
     word_vectors: WordVectors | None = None  # to start from, in place of those that the configuration names
+    group: Group = ALONE  # the processes that train it together (recipe `exact`)
     _encoder: TextEncoder
     _head: TagHead | None = None
     _text: FloatArray  # [I, K] g(X) of the catalogue
@@ -83,7 +86,7 @@ class NeuralModel(SolvedModel):
         if vectors:
             config = self.config
             self.vocabulary = self._encoder.widen(vectors, self.vocabulary, config.vector_norm, config.widen)
-        self._text = encode_documents(self._encoder, self._documents(train.items))
+        self._text = encode_documents(self._encoder, self._documents(train.items), group=self.group)
         if self.config.recipe == "exact":
             self._refit_likes()
             self._refit_tags(train)
@@ -137,6 +140,7 @@ class NeuralModel(SolvedModel):
             tag_learning_rate=rate * getattr(config, "tag_learning_rate", config.learning_rate),
             evaluate=None if validation is None else self._stopping_metric(validation),
             precision=self._precision(),
+            group=self.group,
         )
         size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
         self._train(trainee, Schedule(epochs, size, config.patience, self.seed), part, validation, monitor, checkpoint)
@@ -178,13 +182,15 @@ class NeuralModel(SolvedModel):
         checkpoint: Checkpoint | None,
     ) -> None:
         sizes = f"{part.n_users} users, {part.n_items} items, {part.n_likes} likes, {len(self.vocabulary)} words"
-        identity = f"{self.name} {self.config.fingerprint()} seed {self.seed} {sizes}"
+        what = f"{self.name} {self.config.fingerprint()} seed {self.seed} {sizes}"
         metric = "" if validation is None else f"recall@{stopping_k(validation)}"
-        self.report = train(trainee, schedule, metric=metric, monitor=monitor, checkpoint=checkpoint, identity=identity)
+        self.report = train(
+            trainee, schedule, metric=metric, monitor=monitor, checkpoint=checkpoint, identity=what, group=self.group
+        )
 
     def _stopping_metric(self, validation: Fold) -> Any:
         """Recall of the held-out likes: of (users [U, K], encoder)."""
-        return exact_metric(validation, self._documents, self._objective(), self._precision())
+        return exact_metric(validation, self._documents, self._objective(), self._precision(), self.group)
 
     def _paper_stopping_metric(self, validation: Fold) -> Any:
         """The same under the recipe `paper`: of (factors, encoder)."""
@@ -215,9 +221,8 @@ class NeuralModel(SolvedModel):
 
     def _refit_likes(self) -> None:
         if self.config.recipe == "exact":
-            self._users, self._items = solve_around(
-                self._objective(), self._text, self.data.likes, self.data.items.tags
-            )
+            likes, tags = self.data.likes, self.data.items.tags
+            self._users, self._items = solve_around(self._objective(), self._text, likes, tags, group=self.group)
         else:  # items stay as they were trained, and users are solved around them
             self._users = self._fold_in(self.data.likes, self._items)
 
@@ -283,14 +288,8 @@ class NeuralModel(SolvedModel):
         device = resolve_device(self.device)
         self._text, self._items, self._users = arrays["text"], arrays["items"], arrays["users"]
         self._encoder = self._new_encoder(len(self.vocabulary)).to(device)
-        self._encoder.load_state_dict(_states(arrays, "encoder.", device))
+        self._encoder.load_state_dict(part_of(arrays, "encoder.", device))
         self._encoder.eval()
         if "tags.bias" in arrays:
             self._head = TagHead(self.data.items.tags, self.config.factors).to(device)
-            self._head.load_state_dict(_states(arrays, "tags.", device))
-
-
-def _states(arrays: dict[str, npt.NDArray[Any]], prefix: str, device: torch.device) -> dict[str, torch.Tensor]:
-    return {
-        name.removeprefix(prefix): to_tensor(value, device) for name, value in arrays.items() if name.startswith(prefix)
-    }
+            self._head.load_state_dict(part_of(arrays, "tags.", device))
