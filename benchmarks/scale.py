@@ -1,6 +1,6 @@
 """How far one machine goes: cost and memory of training against likes, of the GRU against tokens; recommending to all.
 
-    python benchmarks/scale.py [train gru recommend plot] [--likes N …] [--tokens N …] [--items N …]
+    python benchmarks/scale.py [train gru recommend report] [--likes N …] [--tokens N …] [--items N …]
                                [--work FOLDER] [--threads N] [--sample USERS]
 
 - `train`: Embed-MTL, recipe exact, K = 64, users = items = likes / 50; seconds and peak memory of an epoch by part
@@ -8,7 +8,7 @@
 - `gru`: microseconds a token of training the GRU.
 - `recommend`: the best 50 items for all users of the models that `train` left, approximately for all of them and
   exactly for some; users a second, recall at 50, peak memory.
-- `plot`: docs/assets/scale.svg.
+- `report`: docs/assets/scale.svg, and the tables of docs/scale.md (`scale_report.py`).
 
 Simulated data (`simulate.py`) and models are kept in --work (5·10^7 likes: 4 GB). Each measurement is a process of its
 own and is written to benchmarks/results/scale.json as soon as it is done; what is there is not measured again.
@@ -29,8 +29,8 @@ import numpy as np
 from textrec.study.evaluation import machine, versions
 
 HERE = Path(__file__).parent
-RESULT, PLOT = HERE / "results" / "scale.json", HERE.parent / "docs" / "assets" / "scale.svg"
-PARTS = ("train", "gru", "recommend", "plot")
+RESULT = HERE / "results" / "scale.json"
+PARTS = ("train", "gru", "recommend", "report")
 LIKES = (100_000, 500_000, 1_500_000, 5_000_000, 15_000_000, 50_000_000)
 TOKENS = (100_000, 1_000_000, 10_000_000)
 ITEMS = (10_000, 100_000, 1_000_000)
@@ -108,35 +108,6 @@ def run(part: str, size: int, options: list[str]) -> None:
     print(json.dumps(shown), flush=True)
 
 
-def plot() -> None:
-    """Time and memory of an epoch against likes, logarithmic on both axes."""
-    from matplotlib import rc_context
-
-    from textrec.study.figures import DASHES, MARKERS, SHADES, STYLE, Drawing, svg_of
-
-    found = measured()
-    train = list(found["train"].values())
-    likes = [entry["likes"] for entry in train]
-    with rc_context(STYLE):
-        drawing = Drawing(figsize=(9.2, 3.8), layout="constrained")
-        left, right = drawing.subplots(1, 2)
-        series = {"epoch": [entry["epoch"]["processor"] for entry in train]}
-        for part in ("encode", "step", "solve"):
-            series[part] = [entry["parts"][part]["processor"] for entry in train]
-        for place, (name, values) in enumerate(series.items()):
-            look = {"linestyle": DASHES[place], "marker": MARKERS[place], "color": SHADES[place]}
-            left.plot(likes, values, label=name, **look)
-        exponent = found["summary"]["exponent_processor"]
-        left.set(title=f"Time, exponent {exponent:.2f}", ylabel="processor seconds an epoch")
-        left.legend()
-        right.plot(likes, [entry["peak_mb"] / 1024 for entry in train], marker=MARKERS[0], color=SHADES[0])
-        right.axhline(TARGETS["train_peak_gb"], color=SHADES[2], linestyle=DASHES[1])
-        right.set(title="Memory", ylabel="peak resident memory of training, GB")
-        for axis in (left, right):
-            axis.set(xscale="log", yscale="log", xlabel="likes (users = items = likes / 50)")
-    PLOT.write_text(svg_of(drawing), encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=PARTS, default=list(PARTS), metavar="PART")
@@ -150,11 +121,11 @@ def main() -> None:
     sizes = {"train": arguments.likes, "gru": arguments.tokens, "recommend": arguments.items}
     options = ["--work", str(arguments.work.absolute()), "--threads", str(arguments.threads)]
     options += ["--sample", str(arguments.sample)]
-    for part in arguments.parts or PARTS:
+    for part in arguments.parts:
         for size in sizes.get(part, []):
             run(part, size, options)
-    if "plot" in arguments.parts:
-        plot()
+    if "report" in arguments.parts:
+        subprocess.run([sys.executable, str(HERE / "scale_report.py")], check=True)
 
 
 if __name__ == "__main__":
