@@ -1,7 +1,7 @@
 """How far one machine goes: cost and memory of training against likes, of the GRU against tokens; recommending to all.
 
     python benchmarks/scale.py [train gru recommend report] [--likes N …] [--tokens N …] [--items N …]
-                               [--work FOLDER] [--threads N] [--sample USERS]
+                               [--work FOLDER] [--threads N] [--sample USERS] [--again]
 
 - `train`: Embed-MTL, recipe exact, K = 64, users = items = likes / 50; seconds and peak memory of an epoch by part
   (encode, step, solve). The exponent is the slope of log seconds over log likes.
@@ -90,9 +90,9 @@ def slope(x: list[float], y: list[float]) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def run(part: str, size: int, options: list[str]) -> None:
+def run(part: str, size: int, options: list[str], *, again: bool = False) -> None:
     """One measurement, unless it is there."""
-    if str(size) in measured().get(part, {}):
+    if not again and str(size) in measured().get(part, {}):
         print(f"{part} {size:,}: measured already", flush=True)
         return
     print(f"{part} {size:,} …", flush=True)
@@ -117,13 +117,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=HERE / "scale", help="data and models are kept here")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--sample", type=int, default=100_000, help="users who are ranked exactly as well")
+    parser.add_argument("--again", action="store_true", help="measure what is there again")
     arguments = parser.parse_args()
     sizes = {"train": arguments.likes, "gru": arguments.tokens, "recommend": arguments.items}
     options = ["--work", str(arguments.work.absolute()), "--threads", str(arguments.threads)]
     options += ["--sample", str(arguments.sample)]
     for part in arguments.parts:
         for size in sizes.get(part, []):
-            run(part, size, options)
+            run(part, size, options, again=arguments.again)
     if "report" in arguments.parts:
         subprocess.run([sys.executable, str(HERE / "scale_report.py")], check=True)
 
