@@ -20,12 +20,16 @@ from textrec.errors import ArgumentError
 from textrec.learn.lists import NOTHING, ranked_frame
 from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
-from textrec.retrieval import APPROXIMATE_ABOVE, ItemIndex
+from textrec.retrieval import ItemIndex
 
 __all__ = ["Everyone", "Search", "recommend_everyone"]
 
 Search = Literal["auto", "exact", "approximate"]
-"""`auto` is approximate above 200,000 candidates, where usearch is installed."""
+"""`auto` is approximate above `APPROXIMATE_ABOVE` candidates, where usearch is installed."""
+
+APPROXIMATE_ABOVE = 500_000
+"""Higher than for single searches: users who are ranked together share each reading of the items, which makes exact
+lists cheap, and the graph must be built first (docs/scale.md has both)."""
 
 BLOCK = 1 << 12
 """Users ranked at once: their lists take a few megabytes."""

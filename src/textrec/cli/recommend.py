@@ -43,7 +43,7 @@ def recommend(
         str | None,
         typer.Option(
             metavar="auto|exact|approximate",
-            help="With --all-users: auto, the default, is approximate above 200,000 candidates.",
+            help="With --all-users: auto, the default, is approximate above 500,000 candidates.",
         ),
     ] = None,
     out: Annotated[
