@@ -25,7 +25,7 @@ from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
-from textrec.learn.tags import TagHead, fit_tags
+from textrec.learn.tags import TagHead, fit_tags, tag_scores
 from textrec.learn.tensors import resolve_device, resolve_precision, to_tensor
 from textrec.learn.training import Schedule, Trainee, train
 from textrec.learn.word_vectors import WordVectors, named_vectors
@@ -270,10 +270,9 @@ class NeuralModel(SolvedModel):
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:
             return np.zeros((len(items), 0), np.float32)
-        with torch.inference_mode():
-            logits = self._head(to_tensor(self._encode(items), self._head.bias.device))
-        probabilities: FloatArray = torch.sigmoid(logits).cpu().numpy()
-        return probabilities
+        return tag_scores(
+            self._head, self._encode(items), self._text, self.data.items.tags, neighbours=self.config.tag_neighbours
+        )
 
     # ------------------------------------------------------------------ saving
 
