@@ -43,7 +43,7 @@ def recommend(
         str | None,
         typer.Option(
             metavar="auto|exact|approximate",
-            help="With --all-users: auto, the default, is approximate above 500,000 candidates.",
+            help="With --all-users: auto, the default, is approximate above 200,000 candidates.",
         ),
     ] = None,
     out: Annotated[
@@ -160,7 +160,7 @@ def _write_everyone(out: Path, model: Any, wanted: dict[str, Any], search: str |
 
     with spinner("preparing the search"):
         everyone = recommend_everyone(model, **wanted, search=search or "auto")  # type: ignore[arg-type]
-    facts = {"search": "approximate" if everyone.approximate else "exact", "recall_at_50": everyone.recall}
+    facts = {"search": "approximate" if everyone.approximate else "exact", "recall": everyone.recall}
     _write(out, everyone.frames, model.data.n_users, as_json, facts)
 
 
@@ -181,5 +181,5 @@ def _write(out: Path, blocks: Any, users: int, as_json: bool, facts: dict[str, A
         print_json({"out": str(out), "rows": rows, **(facts or {})})
     else:
         near = facts is not None and facts["search"] == "approximate"
-        how = f" (approximate: finds {facts['recall_at_50']:.1%} of the best 50)" if near and facts else ""
+        how = f" (approximate: {facts['recall']:.1%} of the exact lists)" if near and facts else ""
         say(f"wrote {rows:,} recommendations to {out}{how}")
