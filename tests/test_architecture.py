@@ -25,6 +25,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "protocol": ("folds", "dealing", "split_files", "splits", "ranking", "metrics"),
     "learn": (
         *(
+            "memory",
             "tensors",
             "group",
             "squared_loss",
