@@ -1,7 +1,7 @@
 """Memory that was freed goes back to the system, where the C library can be told to (glibc).
 
-Batches of texts have ever new sizes. glibc keeps freed blocks of up to 32 MB for later; few of them fit what comes next,
-and after some epochs on abstracts 1.1 GB lay idle beside 0.5 GB in use.
+Batches of texts have ever new sizes. glibc keeps freed blocks of up to 32 MB for later; few of them fit what comes
+next, and after some epochs on abstracts 1.1 GB lay idle beside 0.5 GB in use.
 """
 
 from __future__ import annotations
