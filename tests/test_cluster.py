@@ -78,6 +78,7 @@ def test_a_cluster_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
         raise ConnectionError("There is none.\nMore.")
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    monkeypatch.setattr("textrec.cluster.session._head", lambda: "auto")
     said = r"no Ray cluster answers at 'auto' \(There is none.\); start one with `ray start --head`"
     with pytest.raises(ArgumentError, match=said), connected("auto", 2):
         pass

@@ -70,13 +70,21 @@ def connected(cluster: str, cpus: int) -> Iterator[None]:
 def _connect(ray: Any, cluster: str, cpus: int) -> None:
     own = {"num_cpus": cpus, "include_dashboard": False} if cluster == "local" else {}
     try:
-        if ":" in cluster:  # Ray would ask for more than a minute
-            host, _, port = cluster.rpartition(":")
+        address = _head() if cluster == "auto" else cluster
+        if ":" in address:  # Ray would go on asking for ever
+            host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
-        ray.init(address=cluster, log_to_driver=False, logging_level="ERROR", **own)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
         how = "start one with `ray start --head`, or take local"
         raise ArgumentError(f"no Ray cluster answers at {cluster!r} ({_line(error)}); {how}") from None
+
+
+def _head() -> str:
+    """HOST:PORT of the cluster this machine belongs to, or last belonged to."""
+    from ray._private.services import canonicalize_bootstrap_address  # the only way to ask without connecting
+
+    return str(canonicalize_bootstrap_address("auto"))
 
 
 def _line(error: Exception) -> str:
