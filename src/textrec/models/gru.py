@@ -26,7 +26,7 @@ class GruConfig(NeuralConfig):
     """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
     learning_rate: float = bounded(0.002, above=0.0)
-    """Of Adam; it falls along a cosine to a tenth."""
+    """Of Adam, at its highest."""
 
     vector_norm: float = bounded(1.0, above=0.0)
     """Norm at which every pre-trained word vector starts; a random one has init_scale·√D."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from textrec.dataset import Csr, Dataset, Items
+from textrec.learn.averaging import Averaging
 from textrec.learn.encoders import TextEncoder
 from textrec.learn.exact import ExactTrainee, Objective, encode_documents, solve_around
 from textrec.learn.model import Capability, Checkpoint, Monitor
@@ -137,6 +138,9 @@ class NeuralModel(SolvedModel):
             tag_learning_rate=rate * getattr(config, "tag_learning_rate", config.learning_rate),
             evaluate=None if validation is None else self._stopping_metric(validation),
             precision=self._precision(),
+            schedule=config.schedule,
+            warmup_steps=config.warmup_steps,
+            averaging=Averaging(config.averaging, config.averaging_decay, config.averaging_epochs),
         )
         size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
         self._train(trainee, Schedule(epochs, size, config.patience, self.seed), part, validation, monitor, checkpoint)
