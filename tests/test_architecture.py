@@ -38,7 +38,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "recommender",
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "ranking_losses", "tags"),
-        *("alternation", "rates", "averaging", "exact", "paper", "training"),
+        *("alternation", "rates", "averaging", "exact", "paper", "training", "language_model"),
         *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
         *("fine_tuning", "joined", "blending"),
     ),
