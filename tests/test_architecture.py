@@ -20,12 +20,13 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "folders", "config", "text", "dataset", "registry"),
     "data": (
         *("files", "corpus", "columns", "tables", "latex", "index_files", "citeulike", "catalogue"),
-        *("sample", "statistics", "source"),
+        *("sample", "statistics", "columnar", "columnar_writer", "source"),
     ),
     "protocol": ("folds", "dealing", "split_files", "splits", "ranking", "metrics"),
     "learn": (
         *(
             "tensors",
+            "group",
             "squared_loss",
             "factors",
             "vector_files",
@@ -38,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "recommender",
         ),
         *("batches", "checkpoints", "packed_gru", "encoders", "losses", "ranking_losses", "tags"),
-        *("alternation", "rates", "averaging", "exact", "paper", "training", "language_model"),
+        *("shared", "alternation", "rates", "averaging", "objective", "exact", "paper", "training", "language_model"),
         *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
         *("fine_tuning", "joined", "blending"),
     ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 import torch
 
 from textrec.data.sample import sample
 from textrec.learn.recommender import Recommender
-from textrec.learn.tags import TagHead, fit_tags
+from textrec.learn.tags import SHARPNESS, TagHead, fit_tags, neighbour_shares
 from textrec.protocol.metrics import tag_recall
 from textrec.protocol.splits import split
 from textrec.registry import create
@@ -50,3 +51,41 @@ def test_more_passes_over_tags_leave_recommendations_as_they_are() -> None:
         return float(-np.log(np.where(tags[known], chance, 1 - chance)).sum(1).mean())
 
     assert surprise(with_tags) < surprise(without)
+
+
+@pytest.mark.parametrize("block_cells", [1 << 24, 40])
+def test_shares_are_those_of_a_slow_count(block_cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textrec.learn.tags.BLOCK_CELLS", block_cells)
+    rng = np.random.default_rng(0)
+    known, texts = (rng.standard_normal((n, 3)).astype(np.float32) for n in (30, 7))
+    dense = (rng.random((30, 5)) < 0.3).astype(np.float32)
+    dense[4] = 0  # has no say
+    tags = sp.csr_array(dense)
+    expected = np.zeros((7, 5))
+    for row, text in enumerate(texts):
+        cosine = known @ text / np.linalg.norm(known, axis=1) / np.linalg.norm(text)
+        voters = [item for item in np.argsort(-cosine) if tags[[item]].nnz][:6]
+        weights = np.maximum(cosine[voters], 0) ** SHARPNESS
+        expected[row] = weights @ tags[voters].toarray() / weights.sum()
+    np.testing.assert_allclose(neighbour_shares(texts, known, tags, 6), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_text_without_words_and_a_catalogue_without_tags_have_no_shares() -> None:
+    tags = sp.csr_array(np.eye(3, dtype=np.float32))
+    known = np.eye(3, dtype=np.float32)
+    assert not neighbour_shares(np.zeros((1, 3), np.float32), known, tags, 2).any()
+    assert not neighbour_shares(known, known, sp.csr_array((3, 3), dtype=np.float32), 2).any()
+    assert neighbour_shares(known, known, tags, 99).diagonal().tolist() == [1, 1, 1]
+
+
+def test_neighbours_find_the_tags_of_new_texts_where_the_head_does_not() -> None:
+    fold = split(sample().filtered(), "cold", seed=0).fold(sample().filtered(), 0)
+    found = {}
+    for neighbours in (0, 50):
+        model = create("embed-mtl", {"tag_neighbours": neighbours, "epochs": 5}, seed=0)
+        model.fit(fold.train)
+        scores = model.tag_scores(fold.candidates)
+        assert scores.min() >= 0
+        assert scores.max() <= 1
+        found[neighbours] = float(tag_recall(scores, fold.test_tags, 5).mean())
+    assert found[50] >= found[0]

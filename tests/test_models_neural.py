@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from textrec.data.sample import sample
-from textrec.errors import ConfigError
+from textrec.errors import ArgumentError, ConfigError
 from textrec.learn.exact import ExactTrainee
+from textrec.learn.group import Group
 from textrec.learn.model import Checkpoint
 from textrec.protocol.splits import Fold, hold_out, split
 from textrec.registry import create
@@ -121,6 +122,14 @@ def test_a_killed_training_resumes_with_the_same_numbers(option: dict[str, Any],
             fit(Checkpoint(tmp_path, every_seconds=0, resume=True), dies_at)
     resumed = fit(Checkpoint(tmp_path, every_seconds=0, resume=True))
     np.testing.assert_array_equal(resumed.score(None), whole)
+
+
+def test_a_group_and_a_ranking_loss_are_refused() -> None:
+    model: Any = create("embed", SMALL | {"loss": "warp"})
+    model.group = Group()
+    model.group.size = 2
+    with pytest.raises(ArgumentError, match="loss 'warp' compares the texts of a batch, which a group divides; use sq"):
+        model.fit(sample())
 
 
 def test_values_out_of_range_are_named() -> None:

@@ -113,7 +113,7 @@ class Documents:
 
     def take(self, rows: npt.NDArray[np.int64]) -> Documents:
         """The given rows, in the given order."""
-        sizes = np.diff(self.starts)[rows]
+        sizes = self.starts[rows + 1] - self.starts[rows]  # of these rows alone: a batch costs no pass over all
         starts = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(sizes, out=starts[1:])
         flat = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], sizes)

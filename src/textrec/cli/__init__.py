@@ -10,7 +10,7 @@ import typer
 from textrec import __version__
 from textrec.cli.audience import audience
 from textrec.cli.config import config
-from textrec.cli.data import fetch, info
+from textrec.cli.data import convert, fetch, info
 from textrec.cli.demo import demo
 from textrec.cli.encode import encode
 from textrec.cli.evaluate import evaluate
@@ -41,7 +41,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Look at data, or fetch public data.", no_args_is_help=True, rich_markup_mode="rich")
+data_app = typer.Typer(
+    help="Look at data, convert it, or fetch public data.", no_args_is_help=True, rich_markup_mode="rich"
+)
 app.add_typer(data_app, name="data", rich_help_panel=START)
 
 
@@ -87,6 +89,13 @@ def _add(
 
 
 _add(info, None, "textrec data info my-data/", "textrec data info --likes l.csv --items i.parquet --json", to=data_app)
+_add(
+    convert,
+    None,
+    "textrec data convert my-data/ --out columns/",
+    "textrec data convert --likes likes.parquet --items items.parquet --out columns/ --json",
+    to=data_app,
+)
 _add(fetch, None, "textrec data fetch", "textrec data fetch citeulike-a", to=data_app)
 _add(
     models,

@@ -1,4 +1,4 @@
-"""`textrec data info` and `textrec data fetch`."""
+"""`textrec data info`, `textrec data convert` and `textrec data fetch`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textrec.cli.output import print_json, print_table, say
 from textrec.cli.progress import spinner
 from textrec.cli.running import note, read_data, show_problems
 
-__all__ = ["fetch", "info"]
+__all__ = ["convert", "fetch", "info"]
 
 COUNTS = {
     "users": "users",
@@ -76,6 +76,35 @@ def _details(facts: dict[str, Any]) -> list[str]:
     if facts["timestamps"]:
         lines.append(f"likes from {facts['timestamps']['first']} to {facts['timestamps']['last']}")
     return lines
+
+
+def convert(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The columnar folder to write.")],
+    data: Data = None,
+    likes: LikesFile = None,
+    items: ItemsFile = None,
+    min_rating: MinRating = None,
+    strict: Strict = False,
+    encoding: Encoding = "utf-8",
+    as_json: Json = False,
+) -> None:
+    """Write data as a columnar folder, which opens at once and is read from the disk as it is needed.
+
+    Likes, tags and tokenised texts become memory-mapped arrays. Every command that takes DATA takes the folder.
+    """
+    from dataclasses import asdict
+
+    from textrec.data.columnar_writer import write_columnar
+
+    with spinner("reading"):
+        dataset = read_data(data, likes, items, min_rating, strict, encoding, quiet=True)
+    show_problems(dataset)
+    with spinner("writing"):
+        sizes = write_columnar(dataset, out)
+    if as_json:
+        print_json({"out": str(out), **asdict(sizes)})
+        return
+    say(f"wrote {sizes.users:,} users, {sizes.items:,} items, {sizes.likes:,} likes, {sizes.tokens:,} tokens to {out}")
 
 
 def fetch(

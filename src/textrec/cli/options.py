@@ -35,8 +35,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         show_default=False,
-        help="A folder with likes and items tables or in a CiteULike layout, the name of public data "
-        "(citeulike-a, citeulike-t), or sample for the built-in one.",
+        help="A folder with likes and items tables, of columns (textrec data convert) or in a CiteULike layout, the "
+        "name of public data (citeulike-a, citeulike-t), or sample for the built-in one.",
     ),
 ]
 LikesFile = Annotated[

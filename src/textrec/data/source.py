@@ -8,6 +8,7 @@ from typing import Any
 
 from textrec.data.catalogue import CATALOGUE, cache_folder, fetch
 from textrec.data.citeulike import read_citeulike
+from textrec.data.columnar import is_columnar, read_columnar
 from textrec.data.files import SUFFIXES, suffix_of
 from textrec.data.tables import read_tables
 from textrec.dataset import Dataset
@@ -29,7 +30,8 @@ def read(
 
     Args:
         source: a folder in the layout of CiteULike (it has a users.dat), a folder with a likes and an items table
-            (`likes.*`, `items.*`: CSV, TSV, JSONL or Parquet), a name of the catalogue (`citeulike-a`, `citeulike-t`;
+            (`likes.*`, `items.*`: CSV, TSV, JSONL or Parquet), a columnar folder (`textrec data convert`; its arrays
+            are memory-mapped), a name of the catalogue (`citeulike-a`, `citeulike-t`;
             fetched when it is not there), or "sample" for simulated data. A name that is no folder is looked for in
             the folder named by the environment variable TEXTREC_DATA, then in the catalogue's cache.
         likes: instead of `source`: path or table (polars, pandas, Arrow) with `user_id`, `item_id` and optionally
@@ -54,7 +56,8 @@ def read(
     if likes is not None or items is not None:
         raise ArgumentError("read takes a source or likes= and items=, not both; leave one out")
     folder = _find(source)
-    tabular = folder is not None and not (folder / "users.dat").is_file()
+    columnar = folder is not None and is_columnar(folder)
+    tabular = folder is not None and not columnar and not (folder / "users.dat").is_file()
     if min_rating is not None and not tabular:
         raise DataError(Problem("min_rating needs a likes table with ratings; leave it out", str(folder or source)))
     if folder is None:
@@ -62,7 +65,7 @@ def read(
 
         return sample()
     if not tabular:
-        return read_citeulike(folder)
+        return read_columnar(folder) if columnar else read_citeulike(folder)
     tables = _table(folder, "likes"), _table(folder, "items")
     name = folder.resolve().name
     return read_tables(*tables, min_rating=min_rating, strict=strict, encoding=encoding, name=name)

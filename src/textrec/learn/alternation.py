@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 
 from textrec.dataset import Csr, Rows
-from textrec.learn.factors import solve
+from textrec.learn.group import ALONE, Group
+from textrec.learn.shared import shared_solve
 from textrec.learn.squared_loss import Block, gram_matrix, squared_loss
 from textrec.learn.tensors import to_tensor
 
@@ -75,6 +76,7 @@ class Alternation:
         tags: training tags [I, G]; None leaves them out.
         weights: w [I], on the unobserved weight of each item; None is 1 everywhere.
         device: where to compute.
+        group: shares the rows of each solve.
     """
 
     def __init__(
@@ -86,8 +88,9 @@ class Alternation:
         tags: Csr = None,
         weights: FloatArray | None = None,
         device: torch.device | str = "cpu",
+        group: Group = ALONE,
     ) -> None:
-        self.loss, self.device = loss, device
+        self.loss, self.device, self.group = loss, device, group
         self.likes, self.by_item = likes, sp.csr_array(likes.T)
         self.liked = np.diff(self.by_item.indptr) > 0
         self._liked_rows = to_tensor(np.flatnonzero(self.liked), device)
@@ -109,21 +112,22 @@ class Alternation:
 
     def solve_users(self) -> None:
         """u_i given the items; zero for a user without likes."""
-        self.users = solve([self._likes_block()], self.loss.ridge_users)
+        self.users = shared_solve(self.group, [self._likes_block()], self.loss.ridge_users)
 
     def solve_items(self) -> None:
         """v_j around θ_j given users and tags; θ_j where nobody likes the item."""
         self.items = self.theta.clone()
-        gram = gram_matrix(self.users)
         for weight, rows in self._rows_by_weight():
-            blocks = self._item_blocks(weight * gram)
-            solved = solve(blocks, self.loss.ridge_items, prior=self.theta, rows=rows)
+            gram = None if weight is None else weight * gram_matrix(self.users)
+            solved = shared_solve(
+                self.group, self._item_blocks(gram), self.loss.ridge_items, prior=self.theta, rows=rows
+            )
             self.items[to_tensor(rows, self.device)] = solved
 
     def solve_tags(self) -> None:
         """τ_l given the items."""
         if self.tags is not None:
-            self.tag_vectors = solve([self._tags_block()], self.loss.ridge_tags)
+            self.tag_vectors = shared_solve(self.group, [self._tags_block()], self.loss.ridge_tags)
 
     def objective(self) -> float:
         """L as it stands."""
@@ -134,17 +138,17 @@ class Alternation:
             total += squared_loss(self._tags_block(), self.tag_vectors) + loss.ridge_tags * _squares(self.tag_vectors)
         return total
 
-    def _rows_by_weight(self) -> list[tuple[float, Rows]]:
+    def _rows_by_weight(self) -> list[tuple[float | None, Rows]]:
         """Items with a like that share a weight share a factorisation; counts of likes are few."""
         rows = np.flatnonzero(self.liked)
         if self.weights is None:
-            return [(1.0, rows)]
+            return [(None, rows)]
         values, group = np.unique(self.weights[rows], return_inverse=True)
         order = np.argsort(group, kind="stable")
         parts = np.split(rows[order], np.cumsum(np.bincount(group))[:-1])
         return list(zip(values.tolist(), parts, strict=True))
 
-    def _item_blocks(self, gram: Tensor) -> list[Block]:
+    def _item_blocks(self, gram: Tensor | None) -> list[Block]:
         loss = self.loss
         blocks = [Block(self.by_item, self.users, loss.observed, loss.unobserved, gram=gram)]
         if self.tags is not None:

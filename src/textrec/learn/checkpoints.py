@@ -12,10 +12,11 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
@@ -23,8 +24,18 @@ from torch import Tensor, nn
 
 from textrec.errors import CheckpointError, TextrecWarning
 from textrec.learn.model import Checkpoint
+from textrec.learn.tensors import to_tensor
 
-__all__ = ["Checkpoints", "Saved", "State", "load_optimizer_state", "module_state", "optimizer_state", "part"]
+__all__ = [
+    "Checkpoints",
+    "Saved",
+    "State",
+    "load_optimizer_state",
+    "module_state",
+    "optimizer_state",
+    "part",
+    "part_of",
+]
 
 State = dict[str, Tensor]
 """Named tensors, enough to put something back as it was."""
@@ -109,6 +120,11 @@ class Checkpoints:
 def part(tensors: State, prefix: str) -> State:
     """The tensors whose name begins with `prefix`, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def part_of(arrays: Mapping[str, npt.NDArray[Any]], prefix: str, device: torch.device) -> State:
+    """`part` of learnt arrays, as tensors on `device`: what a module of the model folder loads."""
+    return part({name: to_tensor(array, device) for name, array in arrays.items() if name.startswith(prefix)}, prefix)
 
 
 def module_state(prefix: str, module: nn.Module | None) -> State:

@@ -14,8 +14,6 @@ Shapes: `B` documents, `K` factors, `U` users, `I` items, `G` tags.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,79 +22,25 @@ import torch
 from torch import Tensor
 
 from textrec.dataset import Csr, Rows
-from textrec.learn.alternation import Alternation, FactorLoss, popularity_weights
+from textrec.errors import ArgumentError
+from textrec.learn.alternation import popularity_weights
 from textrec.learn.averaging import NO_AVERAGE, Averaging, WeightAverage
 from textrec.learn.batches import cut, encoding_batches, length_buckets
 from textrec.learn.checkpoints import State, load_optimizer_state, module_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
+from textrec.learn.group import ALONE, Group
 from textrec.learn.losses import Pairs, all_users_loss
-from textrec.learn.ranking_losses import RankingLoss, ranking_loss
+from textrec.learn.objective import Objective
+from textrec.learn.ranking_losses import ranking_loss
 from textrec.learn.rates import Rates, RateSchedule
+from textrec.learn.shared import shared_gram
 from textrec.learn.tags import TagHead
 from textrec.learn.tensors import low_precision, to_tensor
 from textrec.text import Documents
 
-__all__ = ["ExactTrainee", "Objective", "encode_documents", "solve_around"]
+__all__ = ["ExactTrainee", "encode_documents"]
 
 FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The constants of the loss L."""
-
-    observed: float  # a
-    unobserved: float  # b
-    ridge_users: float  # λ_u
-    ridge_items: float  # λ_v
-    ridge_text: float  # λ_g
-    tag_weight: float  # μ
-    absent_tag_weight: float  # c'
-    offsets: Literal["last", "alternate", "none"]
-    sweeps: int  # item and user solves after training
-    item_tag_weight: float = 0.0  # η of an item's own tags in those solves
-    item_absent_tag_weight: float = 0.0  # its c'
-    ridge_tags: float = 1.0  # its λ_t
-    unobserved_power: float = 0.0  # of an item's likes, in its share of b
-    loss: Literal["squared"] | RankingLoss = "squared"  # of the encoder's steps
-    ranking_share: float = 0.5  # ρ
-    ranking_scale: float = 10.0  # κ
-
-    def blocks(self, likes: Csr, text: FloatArray, tags: Csr = None) -> Alternation:
-        """Factors around text vectors g(X) [I, K]: the part of L they are solved for, an item's tags by squares."""
-        weights = self.observed, self.unobserved, self.ridge_users, self.ridge_items
-        loss = FactorLoss(*weights, self.item_tag_weight, self.item_absent_tag_weight, self.ridge_tags)
-        counts = np.bincount(likes.indices, minlength=likes.shape[1])
-        return Alternation(likes, text, loss, tags=tags, weights=popularity_weights(counts, self.unobserved_power))
-
-
-def solve_around(
-    objective: Objective, text: FloatArray, likes: Csr, tags: Csr = None, *, sweeps: int | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """Users and items under L with the text vectors fixed: users at v = g, then items and users in turn.
-
-    With a weight on them, an item's own tags help to place it (squared loss, as in CTR-MTL): what is known of an item
-    beside its text and its likes. A new item stays at its text.
-
-    Args:
-        objective: the constants.
-        text: g(X) [I, K].
-        likes: [U, I].
-        tags: [I, G], or None.
-        sweeps: in place of the objective's.
-
-    Returns:
-        Users [U, K] and items [I, K].
-    """
-    tagged = tags is not None and tags.nnz > 0 and objective.item_tag_weight > 0
-    blocks = objective.blocks(likes, text, tags if tagged else None)
-    blocks.solve_users()
-    if objective.offsets != "none":
-        for _ in range(objective.sweeps if sweeps is None else sweeps):
-            blocks.solve_tags()
-            blocks.solve_items()
-            blocks.solve_users()
-    return blocks.users.numpy(), blocks.items.numpy()
 
 
 def encode_documents(
@@ -107,8 +51,16 @@ def encode_documents(
     most_tokens: int = 1 << 14,
     *,
     precision: torch.dtype = torch.float32,
+    group: Group = ALONE,
 ) -> FloatArray:
-    """g(X) of every row, dropout off, float32 [n, K], in batches as `encoding_batches` cuts them."""
+    """g(X) of every row, dropout off, float32 [n, K], in batches as `encoding_batches` cuts them.
+
+    A group shares the rows, and each member gets all of them.
+    """
+    if group.size > 1:
+        own = documents.take(np.arange(len(documents))[group.own])
+        part = encode_documents(encoder, own, batch_tokens, batch_texts, most_tokens, precision=precision)
+        return np.asarray(group.gather(torch.from_numpy(part), len(documents)).numpy())
     device = encoder.words.weight.device
     was_training = encoder.training
     encoder.eval()
@@ -138,6 +90,10 @@ class ExactTrainee:
         schedule: of the learning rates, by epochs.
         warmup_steps: steps in which they rise.
         averaging: the average of the weights that is solved for, validated and kept in place of them.
+        group: shares each batch, the encoding and the solves.
+
+    Raises:
+        ArgumentError: a group with a ranking loss, which compares the texts of a batch.
     """
 
     def __init__(
@@ -156,7 +112,12 @@ class ExactTrainee:
         schedule: RateSchedule = "cosine",
         warmup_steps: int = 0,
         averaging: Averaging = NO_AVERAGE,
+        group: Group = ALONE,
     ) -> None:
+        if objective.loss != "squared" and group.size > 1:
+            reason = "compares the texts of a batch, which a group divides; use squared, or train in one process"
+            raise ArgumentError(f"loss {objective.loss!r} {reason}")
+        self.group = group
         self.encoder, self.head, self.objective = encoder, head, objective
         self.documents, self.likes, self.tags = documents, likes, tags
         self.by_item = sp.csr_array(likes.T)
@@ -195,18 +156,22 @@ class ExactTrainee:
         return length_buckets(order, np.diff(self.documents.starts)[self.examples], size, rng)
 
     def step(self, examples: Rows) -> tuple[float, int]:
-        """One Adam step on the loss of these documents."""
+        """One Adam step on the loss of these documents, of which each member of the group reads its share."""
         self.rates.begin_step()
-        rows = self.examples[examples]
+        rows = self.examples[examples[self.group.own]]
         batch = TokenBatch.of(self.documents, rows, self.device)
         with low_precision(self.device, self.precision):
             text = self.encoder(batch)
         loss = self._loss(text.float(), rows)
         self.optimizer.zero_grad(set_to_none=True)
-        (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
+        if self.group.size == 1 or loss.requires_grad:  # a share without a word moves nothing
+            (loss / len(examples)).backward()  # type: ignore[no-untyped-call]
+        self.group.add_gradients(parameter for group in self.optimizer.param_groups for parameter in group["params"])
         self.optimizer.step()
         self.average.after_step()
-        return float(loss.detach()), batch.n_tokens
+        done = torch.tensor([float(loss.detach()), batch.n_tokens], dtype=torch.float64)
+        self.group.add(done)
+        return float(done[0]), int(done[1])
 
     def _loss(self, text: Tensor, rows: Rows) -> Tensor:
         constants = self.objective
@@ -235,8 +200,8 @@ class ExactTrainee:
 
     def _solve(self) -> None:
         """Users (and offsets, when they alternate) for the encoder as it stands."""
-        text = encode_documents(self.encoder, self.documents, precision=self.precision)
-        blocks = self.objective.blocks(self.likes, text)
+        text = encode_documents(self.encoder, self.documents, precision=self.precision, group=self.group)
+        blocks = self.objective.blocks(self.likes, text, group=self.group)
         if self.objective.offsets == "alternate":
             blocks.items = to_tensor(text + self.offsets)
         blocks.solve_users()
@@ -244,7 +209,7 @@ class ExactTrainee:
             blocks.solve_items()
             self.offsets = blocks.items.numpy() - text
         self.users = blocks.users.to(self.device)
-        self.gram = self.users.T @ self.users
+        self.gram = shared_gram(self.group, self.users)
 
     def validate(self) -> float | None:
         """Solve the users for the moved encoder (or for its average), then the stopping metric."""
@@ -267,7 +232,7 @@ class ExactTrainee:
         self.average.resume(part(state, "average."))
         self.rates.steps = int(state["steps"])
         self.users, self.offsets = state["users"].to(self.device), state["offsets"].numpy()
-        self.gram = self.users.T @ self.users
+        self.gram = shared_gram(self.group, self.users)
 
     def snapshot(self) -> State:
         """Encoder and tag head, or their averages, copied."""

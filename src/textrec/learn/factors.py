@@ -31,6 +31,9 @@ __all__ = ["objective", "solve", "solve_factors", "solve_fold_in"]
 
 FloatArray = npt.NDArray[np.float32]
 
+ROWS_AT_ONCE = 1 << 17
+"""Rows whose observations are joined and sorted together: with several blocks that copies the matrices' entries."""
+
 BATCH_FLOATS = 1 << 20
 """Numbers of gathered factors a batch: 4 MB, which bounds memory and stays in the cache."""
 
@@ -195,12 +198,10 @@ def _solve_present(
     device, n_factors = solved.device, solved.shape[1]
     inverse_root = _inverse_root(blocks, ridge, n_factors, device)
     whitened, targets = _whiten(blocks, inverse_root)
-    starts, columns = _observations(blocks, rows[places])
-    for part, padded in _batches(starts, columns, pad=len(whitened) - 1, n_factors=n_factors):
+    for at, padded in _all_batches(blocks, rows, places, pad=len(whitened) - 1, n_factors=n_factors):
         index = to_tensor(padded, device)
         seen = whitened.index_select(0, index.view(-1)).view(*index.shape, n_factors)
         residual = targets[index]
-        at = places[part]
         if prior is None:
             y = _step(seen, residual).double()
         else:
@@ -248,6 +249,17 @@ def _observations(blocks: list[Block], rows: Rows) -> tuple[npt.NDArray[np.int64
         return np.stack([matrix.indptr[:-1][rows], matrix.indptr[1:][rows]]).astype(np.int64), matrix.indices
     matrix = sp.csr_array(sp.hstack([block.matrix[rows] for block in blocks], format="csr"))
     return np.stack([matrix.indptr[:-1], matrix.indptr[1:]]).astype(np.int64), matrix.indices
+
+
+def _all_batches(
+    blocks: list[Block], rows: Rows, places: Rows, *, pad: int, n_factors: int
+) -> Iterator[tuple[Rows, npt.NDArray[np.int64]]]:
+    """Places of rows of similar length, and their columns [B, n], over all of `places`."""
+    for first in range(0, len(places), ROWS_AT_ONCE):
+        some = places[first : first + ROWS_AT_ONCE]
+        spans, columns = _observations(blocks, rows[some])
+        for part, padded in _batches(spans, columns, pad=pad, n_factors=n_factors):
+            yield some[part], padded
 
 
 def _batches(

@@ -28,7 +28,7 @@ class Pairs:
     @classmethod
     def of(cls, matrix: Csr, rows: Rows, device: torch.device | str = "cpu") -> Pairs:
         """The ones in the given rows of a CSR matrix; row numbers count within the batch."""
-        sizes = np.diff(matrix.indptr)[rows]
+        sizes = matrix.indptr[rows + 1] - matrix.indptr[rows]  # of these rows alone
         ends = np.cumsum(sizes)
         flat = np.arange(ends[-1] if len(ends) else 0) + np.repeat(matrix.indptr[rows] - (ends - sizes), sizes)
         place = np.repeat(np.arange(len(rows)), sizes)

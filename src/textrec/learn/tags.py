@@ -6,6 +6,7 @@ Shapes: `B` texts, `K` factors, `I` items, `G` tags.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,18 @@ from textrec.learn.batches import cut
 from textrec.learn.losses import Pairs, tag_loss
 from textrec.learn.tensors import to_tensor
 
-__all__ = ["TagHead", "fit_tags"]
+FloatArray = npt.NDArray[np.float32]
+
+__all__ = ["TagHead", "fit_tags", "neighbour_shares", "tag_scores"]
+
+VOTE = 1 / 3
+"""What the nearest texts' tags count in a tag's score; the head counts the rest."""
+
+SHARPNESS = 4
+"""Power of the cosine by which neighbours vote."""
+
+BLOCK_CELLS = 1 << 24
+"""Cosines held at a time."""
 
 
 class TagHead(nn.Module):
@@ -51,7 +63,7 @@ class TagHead(nn.Module):
 
         A text without tags is unknown, not without any.
         """
-        tagged = np.flatnonzero(np.diff(tags.indptr)[rows] > 0)
+        tagged = np.flatnonzero(tags.indptr[rows + 1] > tags.indptr[rows])
         present = Pairs.of(tags, rows[tagged], vectors.device)
         known = vectors if len(tagged) == len(rows) else vectors[to_tensor(tagged, vectors.device)]
         return tag_loss(known, self.vectors, self.bias, present, absent_weight)
@@ -95,3 +107,57 @@ def fit_tags(
             optimizer.zero_grad(set_to_none=True)
             (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+
+
+def tag_scores(head: TagHead, vectors: FloatArray, known: FloatArray, tags: Csr, *, neighbours: int) -> FloatArray:
+    """From 0 to 1 [B, G] for texts [B, K]: what the head finds likely, and what the nearest `known` texts [I, K] have.
+
+    Args:
+        head: the head.
+        vectors: g(X) of the texts.
+        known: g(X) of the texts whose tags are known.
+        tags: their tags [I, G].
+        neighbours: as `neighbour_shares`; 0 for the head alone.
+    """
+    with torch.inference_mode():
+        likely: FloatArray = torch.sigmoid(head(to_tensor(vectors, head.bias.device))).cpu().numpy()
+    if neighbours == 0:
+        return likely
+    return (1 - VOTE) * likely + VOTE * neighbour_shares(vectors, known, tags, neighbours)
+
+
+def neighbour_shares(vectors: FloatArray, known: FloatArray, tags: Csr, neighbours: int) -> FloatArray:
+    """Which share of a text's nearest known texts has a tag, each weighed by its cosine to the power of `SHARPNESS`.
+
+    The head is one direction a tag; a tag that means several things, or stands on few texts, is found better here.
+
+    Args:
+        vectors: g(X) of the texts [B, K].
+        known: g(X) of the texts whose tags are known [I, K]; those without any do not vote.
+        tags: their tags [I, G].
+        neighbours: how many vote.
+
+    Returns:
+        Shares from 0 to 1 [B, G]; zeros for a text without words.
+    """
+    rows = np.flatnonzero(np.diff(tags.indptr))
+    shares = np.zeros((len(vectors), tags.shape[1]), np.float32)
+    if not len(rows):
+        return shares
+    voters, theirs, n = _unit(known[rows]), tags[rows], min(neighbours, len(rows))
+    size = max(1, BLOCK_CELLS // len(rows))
+    for start in range(0, len(vectors), size):
+        cosines = _unit(vectors[start : start + size]) @ voters.T
+        nearest = np.argpartition(cosines, -n, axis=1)[:, -n:]
+        weights = np.maximum(np.take_along_axis(cosines, nearest, axis=1), 0) ** SHARPNESS
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        bounds = np.arange(0, nearest.size + 1, n)
+        votes = sp.csr_array((weights.ravel(), nearest.ravel(), bounds), shape=cosines.shape)
+        shares[start : start + size] = (votes @ theirs).toarray()
+    return shares
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: FloatArray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return unit

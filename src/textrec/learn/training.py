@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from textrec.errors import TrainingError
 from textrec.learn.checkpoints import Checkpoints, State
+from textrec.learn.group import ALONE, Group
 from textrec.learn.model import Checkpoint, FitReport, Monitor
 
 __all__ = ["Schedule", "Trainee", "train"]
@@ -52,7 +53,7 @@ class Trainee(Protocol):
         """One optimiser step on these examples; the summed loss and the tokens that were encoded."""
 
     def validate(self) -> float | None:
-        """The stopping metric, higher is better; None without validation."""
+        """The stopping metric, higher is better, the same for all members of a group; None without validation."""
 
     def state(self) -> State:
         """All that training changes, copied."""
@@ -90,6 +91,7 @@ def train(
     monitor: Monitor | None,
     checkpoint: Checkpoint | None = None,
     identity: str = "",
+    group: Group = ALONE,
 ) -> FitReport:
     """Train until the epochs are done, validation has not improved for `patience` epochs, or Ctrl-C.
 
@@ -103,14 +105,16 @@ def train(
         checkpoint: where to save progress, and whether to go on from there: a run that was killed and resumed does
             the same steps with the same numbers as one that was not.
         identity: says what is trained; a checkpoint with another one is refused.
+        group: trains together: the first member reads and writes the checkpoint, tells the monitor and decides.
 
     Raises:
         TrainingError: the loss is not a number; names step, batch and learning rate.
         CheckpointError: a checkpoint that cannot be resumed.
     """
-    checkpoints = Checkpoints(checkpoint, identity)
+    checkpoints = Checkpoints(checkpoint if group.rank == 0 else None, identity)
+    monitor = monitor if group.rank == 0 else None
     position, best = _Position(), trainee.snapshot()
-    if saved := checkpoints.load():
+    if saved := group.first(checkpoints.load):
         position, best = _Position.of(saved.position), saved.best
         trainee.resume(saved.now)
     report = position.report
@@ -118,7 +122,7 @@ def train(
     try:
         while position.epoch <= schedule.epochs and report.epochs - report.best_epoch < schedule.patience:
             started = time.perf_counter() - position.seconds
-            _epoch(trainee, schedule, position, best, monitor, checkpoints, started)
+            _epoch(trainee, schedule, position, best, monitor, checkpoints, started, group)
             value = trainee.validate()
             report.epochs = position.epoch
             improved = value is None or report.validation is None or value > report.validation
@@ -142,6 +146,7 @@ def _epoch(
     monitor: Monitor | None,
     checkpoints: Checkpoints,
     started: float,
+    group: Group,
 ) -> None:
     """One pass over the examples, or what is left of it."""
     trainee.begin_epoch(position.epoch, schedule.epochs)
@@ -150,6 +155,7 @@ def _epoch(
     batches = trainee.batches(rng.permutation(trainee.n_examples), schedule.batch_size, rng)
     done = sum(len(batch) for batch in batches[: position.steps])
     for number, batch in enumerate(batches[position.steps :], position.steps + 1):
+        group.draw_apart(schedule.seed, position.epoch, number)
         loss, tokens = trainee.step(batch)
         if not math.isfinite(loss):
             raise TrainingError(

@@ -18,14 +18,16 @@ import torch
 
 from textrec.dataset import Csr, Dataset, Items
 from textrec.learn.averaging import Averaging
-from textrec.learn.checkpoints import part
+from textrec.learn.checkpoints import part_of
 from textrec.learn.encoders import TextEncoder
-from textrec.learn.exact import ExactTrainee, Objective, encode_documents, solve_around
+from textrec.learn.exact import ExactTrainee, encode_documents
+from textrec.learn.group import ALONE, Group
 from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.objective import Objective, solve_around
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
-from textrec.learn.tags import TagHead, fit_tags
+from textrec.learn.tags import TagHead, fit_tags, tag_scores
 from textrec.learn.tensors import resolve_device, resolve_precision, to_tensor
 from textrec.learn.training import Schedule, Trainee, train
 from textrec.learn.word_vectors import WordVectors, named_vectors, read_encoder_weights
@@ -54,6 +56,7 @@ class NeuralModel(SolvedModel):
     stops_early = True
     vocabulary: Vocabulary
     word_vectors: WordVectors | None = None  # to start from, in place of those that the configuration names
+    group: Group = ALONE  # the processes that train it together (recipe `exact`)
     _encoder: TextEncoder
     _head: TagHead | None = None
     _text: FloatArray  # [I, K] g(X) of the catalogue
@@ -84,7 +87,7 @@ class NeuralModel(SolvedModel):
             self._refit_encoder(train, monitor, checkpoint)
         if vectors:
             self.vocabulary = self._encoder.widen(vectors, self.vocabulary, norm, self.config.widen)
-        self._text = encode_documents(self._encoder, self._documents(train.items))
+        self._text = encode_documents(self._encoder, self._documents(train.items), group=self.group)
         if self.config.recipe == "exact":
             self._refit_likes()
             self._refit_tags(train)
@@ -147,12 +150,12 @@ class NeuralModel(SolvedModel):
             schedule=config.schedule,
             warmup_steps=config.warmup_steps,
             averaging=Averaging(config.averaging, config.averaging_decay, config.averaging_epochs),
+            group=self.group,
         )
         size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
         self._train(trainee, Schedule(epochs, size, config.patience, self.seed), part, validation, monitor, checkpoint)
 
     def _new_trainee(self, *arguments: Any, **named: Any) -> ExactTrainee:
-        """What the recipe `exact` trains, by the arguments of `ExactTrainee`."""
         return ExactTrainee(*arguments, **named)
 
     def _run_paper(
@@ -188,12 +191,14 @@ class NeuralModel(SolvedModel):
         checkpoint: Checkpoint | None,
     ) -> None:
         sizes = f"{part.n_users} users, {part.n_items} items, {part.n_likes} likes, {len(self.vocabulary)} words"
-        identity = f"{self.name} {self.config.fingerprint()} seed {self.seed} {sizes}"
+        what = f"{self.name} {self.config.fingerprint()} seed {self.seed} {sizes}"
         metric = "" if validation is None else f"recall@{stopping_k(validation)}"
-        self.report = train(trainee, schedule, metric=metric, monitor=monitor, checkpoint=checkpoint, identity=identity)
+        self.report = train(
+            trainee, schedule, metric=metric, monitor=monitor, checkpoint=checkpoint, identity=what, group=self.group
+        )
 
     def _stopping_metric(self, validation: Fold) -> Any:
-        return exact_metric(validation, self._documents, self._objective(), self._precision())
+        return exact_metric(validation, self._documents, self._objective(), self._precision(), self.group)
 
     def _paper_stopping_metric(self, validation: Fold) -> Any:
         return paper_metric(validation, self._documents, self._precision())
@@ -223,8 +228,8 @@ class NeuralModel(SolvedModel):
 
     def _refit_likes(self) -> None:
         if self.config.recipe == "exact":
-            tags = self.data.items.tags
-            self._users, self._items = solve_around(self._objective(), self._text, self.data.likes, tags)
+            likes, tags = self.data.likes, self.data.items.tags
+            self._users, self._items = solve_around(self._objective(), self._text, likes, tags, group=self.group)
         else:  # items stay as they were trained, and users are solved around them
             self._users = self._fold_in(self.data.likes, self._items)
 
@@ -271,10 +276,9 @@ class NeuralModel(SolvedModel):
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:
             return np.zeros((len(items), 0), np.float32)
-        with torch.inference_mode():
-            logits = self._head(to_tensor(self._encode(items), self._head.bias.device))
-        probabilities: FloatArray = torch.sigmoid(logits).cpu().numpy()
-        return probabilities
+        return tag_scores(
+            self._head, self._encode(items), self._text, self.data.items.tags, neighbours=self.config.tag_neighbours
+        )
 
     # ------------------------------------------------------------------ saving
 
@@ -289,12 +293,8 @@ class NeuralModel(SolvedModel):
         device = resolve_device(self.device)
         self._text, self._items, self._users = arrays["text"], arrays["items"], arrays["users"]
         self._encoder = self._new_encoder(len(self.vocabulary)).to(device)
-        self._encoder.load_state_dict(_states(arrays, "encoder.", device))
+        self._encoder.load_state_dict(part_of(arrays, "encoder.", device))
         self._encoder.eval()
         if "tags.bias" in arrays:
             self._head = TagHead(self.data.items.tags, self.config.factors).to(device)
-            self._head.load_state_dict(_states(arrays, "tags.", device))
-
-
-def _states(arrays: dict[str, npt.NDArray[Any]], prefix: str, device: torch.device) -> dict[str, torch.Tensor]:
-    return part({name: to_tensor(value, device) for name, value in arrays.items() if name.startswith(prefix)}, prefix)
+            self._head.load_state_dict(part_of(arrays, "tags.", device))

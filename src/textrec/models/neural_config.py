@@ -154,3 +154,6 @@ class TagsConfig(Config):
 
     tag_epochs: int = bounded(10, 0)
     """After training, passes over the tags with the texts' vectors fixed; recommendations stay as they are."""
+
+    tag_neighbours: int = bounded(50, 0)
+    """How many of the nearest training texts vote on a text's tags, for a third of a tag's score; 0 for none."""

@@ -13,9 +13,12 @@ import torch
 
 from textrec.dataset import Items
 from textrec.learn.encoders import TextEncoder
-from textrec.learn.exact import Objective, encode_documents, solve_around
+from textrec.learn.exact import encode_documents
+from textrec.learn.group import ALONE, Group
+from textrec.learn.objective import Objective, solve_around
 from textrec.learn.paper import PaperFactors
 from textrec.protocol.metrics import fold_recall
+from textrec.protocol.ranking import Scorer
 from textrec.protocol.splits import Fold
 from textrec.text import Documents
 
@@ -34,21 +37,39 @@ def stopping_k(validation: Fold) -> int:
 
 
 def exact_metric(
-    validation: Fold, documents_of: Callable[[Items], Documents], objective: Objective, precision: torch.dtype
+    validation: Fold,
+    documents_of: Callable[[Items], Documents],
+    objective: Objective,
+    precision: torch.dtype,
+    group: Group = ALONE,
 ) -> Callable[[FloatArray, TextEncoder], float]:
-    """Recall of (users [U, K], encoder): new items stand at v = g, known ones are solved around it."""
+    """Recall of (users [U, K], encoder): new items stand at v = g, known ones are solved around it.
+
+    A group shares texts, solves and users.
+    """
     k, known = stopping_k(validation), validation.setting != "cold"
     items = validation.train.items if known else validation.candidates
     documents = documents_of(items)
 
     def recall(users: FloatArray, encoder: TextEncoder) -> float:
-        vectors = encode_documents(encoder, documents, precision=precision)
+        vectors = encode_documents(encoder, documents, precision=precision, group=group)
         if known:
-            users, solved = solve_around(objective, vectors, validation.train.likes, items.tags, sweeps=SWEEPS)
+            likes = validation.train.likes
+            users, solved = solve_around(objective, vectors, likes, items.tags, sweeps=SWEEPS, group=group)
             vectors = solved[items.ids.rows(validation.candidates.ids)]
-        return fold_recall(validation, lambda block: users[block] @ vectors.T, k)
+        return _shared_recall(group, validation, lambda block: users[block] @ vectors.T, k)
 
     return recall
+
+
+def _shared_recall(group: Group, validation: Fold, score: Scorer, k: int) -> float:
+    """`fold_recall`, each member ranking for its share of the users."""
+    if group.size == 1:
+        return fold_recall(validation, score, k)
+    own = validation.test_users[group.own]
+    sums = torch.tensor([len(own) * fold_recall(validation, score, k, users=own), len(own)], dtype=torch.float64)
+    group.add(sums)
+    return float(sums[0] / sums[1].clamp(min=1))
 
 
 def paper_metric(

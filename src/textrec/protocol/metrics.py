@@ -146,9 +146,9 @@ def rank_fold(
     return FoldRanking(UserMetrics.of(rows, ranks), top)
 
 
-def fold_recall(fold: Fold, score: Scorer, k: int) -> float:
-    """Mean Recall@k of one fold (`UserMetrics.recall`); 0.0 when no user has a test like."""
-    users, n_candidates = fold.test_users, len(fold.candidates)
+def fold_recall(fold: Fold, score: Scorer, k: int, *, users: Rows | None = None) -> float:
+    """Mean Recall@k of one fold (`UserMetrics.recall`), or of some of its test users; 0.0 when there are none."""
+    users, n_candidates = fold.test_users if users is None else users, len(fold.candidates)
     likes = np.diff(fold.test_likes.indptr)
     wanted = np.repeat(np.arange(len(likes)), likes) * n_candidates + fold.test_likes.indices
     hits = [np.zeros(0, np.int64)]
