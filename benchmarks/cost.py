@@ -28,7 +28,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from textrec.study.figures import STYLE, Drawing, svg_of
+from textrec.study.figures import MARKERS, STYLE, Drawing, svg_of
 from textrec.study.grid import load_spec
 
 HERE = Path(__file__).parent
@@ -40,6 +40,7 @@ SHORT = {"epochs": 1, "refit_epochs": 0, "tag_epochs": 0, "sweeps": 1, "min_swee
 """Training at its shortest; sizes and speed of reading stay."""
 CATALOGUE_FILES = {"items.parquet", "users.parquet", "likes.npz"}
 """The data's own part of a model folder, which is the same for all."""
+FILLINGS = ("white", "#000000", "#aaaaaa")
 COLUMNS = {
     "seconds": "training, s a fold",
     "read_seconds": "reading 1,000 new texts, s",
@@ -148,22 +149,22 @@ def _shown(value: float | None) -> str:
 
 
 def drawing(entries: Mapping[str, Entry]) -> Drawing:
-    """Recall@50 against each cost, one panel each; models are named at their points, so no colour is needed."""
+    """Recall@50 against each cost, one panel each; models differ by marker and filling, so no colour is needed."""
     known = {label: entry for label, entry in entries.items() if "recall@50" in entry}
     with mpl.rc_context(STYLE):
-        made = Drawing(figsize=(11.5, 4.2), layout="constrained")
+        made = Drawing(figsize=(11.5, 3.8), layout="constrained")
         FigureCanvasAgg(made)
         axes = made.subplots(1, len(COLUMNS), sharey=True)
         for axis, (name, label) in zip(axes, COLUMNS.items(), strict=True):
-            points = [(key, entry[name], entry["recall@50"]) for key, entry in known.items() if name in entry]
             axis.set_xscale("log")
-            axis.plot([x for _, x, _ in points], [y for _, _, y in points], "o", color="#000000", mfc="white")
-            for place, (key, x, y) in enumerate(points):
-                above = 5 if place % 2 else -11  # neighbours on the list are neighbours in height
-                axis.annotate(key, (x, y), xytext=(4, above), textcoords="offset points", fontsize=7)
+            for place, (key, entry) in enumerate(known.items()):
+                filling = FILLINGS[place // len(MARKERS) % len(FILLINGS)]
+                look = {"marker": MARKERS[place % len(MARKERS)], "color": "#000000", "markerfacecolor": filling}
+                axis.plot([entry.get(name, np.nan)], [entry["recall@50"]], linestyle="none", label=key, **look)
             axis.set_xlabel(label)
-            axis.margins(x=0.25, y=0.08)
+            axis.margins(x=0.15, y=0.08)
         axes[0].set_ylabel("Recall@50 of new items")
+        made.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
         made.suptitle(f"{DATA}, new items: how well each model ranks, and what it costs", fontsize=10)
     return made
 
