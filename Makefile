@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-serve bench-cost soak-serve clean
+.PHONY: help demo test lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -80,6 +80,9 @@ bench-step: $(INSTALLED) ## time the encoder step against the number of users
 
 bench-solver: $(INSTALLED) ## time the exact solves
 	$(BIN)/python benchmarks/solver.py
+
+bench-scale: $(INSTALLED) ## how far one machine goes: 5·10^7 likes, 10^7 tokens, 10^6 users × 10^6 items; goes on where it was
+	$(BIN)/python benchmarks/scale.py
 
 bench-serve: $(INSTALLED) ## the service under load, the time of a cold text, the recall of the index; on a quiet machine
 	test -d benchmarks/models/embed || $(BIN)/textrec train citeulike-a-titles --model embed --out benchmarks/models/embed

@@ -53,7 +53,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("paper", "results", "figures", "document", "sections", "paper_tables", "report"),
         *("search_space", "search"),
     ),
-    "roof": ("explanation", "heatmap", "model_folder", "retrieval", "cluster"),
+    "roof": ("explanation", "heatmap", "model_folder", "top_products", "retrieval", "everyone", "cluster"),
     "serve": (
         *("limits", "problems", "storage", "items", "live", "service", "metrics", "guard", "gate"),
         *("requests", "responses", "routes", "page", "app", "connection", "running"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,3 +40,12 @@ def test_encoding_batches_hold_every_text_once_by_length(lengths: list[int], tok
 def test_encoding_batches_of_long_texts_hold_enough_of_them() -> None:
     short, long, longest = (encoding_batches(np.full(1000, n), 2048, 64, 1 << 14) for n in (10, 160, 1000))
     assert [len(batches[1]) for batches in (short, long, longest)] == [205, 64, 16]
+
+
+def test_a_batch_of_long_texts_is_cut_into_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textrec.learn.batches.STEP_TOKENS", 1000)
+    rng = np.random.default_rng(0)
+    lengths = np.repeat([10, 150, 5000], 40)
+    batches = length_buckets(np.arange(120), lengths, 40, rng)
+    assert sorted(np.concatenate(batches)) == list(range(120))
+    assert sorted(map(len, batches)) == sorted([40, *[7] * 4, *[6] * 2, *[1] * 40])

@@ -198,6 +198,22 @@ def test_batches_equal_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(solve_factors(likes, other, ridge=0.5, prior=prior), together, rtol=1e-4, atol=1e-6)
 
 
+def test_rows_joined_in_parts_equal_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    blocks = [
+        Block(random_likes(rng, 40, 30, 0.2), torch.from_numpy(random_factors(rng, 30, 8))),
+        Block(
+            random_likes(rng, 40, 12, 0.4),
+            torch.from_numpy(random_factors(rng, 12, 8)),
+            rows_in=rng.random(40) < 0.6,
+        ),
+    ]
+    prior, rows = torch.from_numpy(random_factors(rng, 40, 8)), rng.permutation(40)
+    together = solve(blocks, 0.5, prior=prior, rows=rows)
+    monkeypatch.setattr(factors_module, "ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(solve(blocks, 0.5, prior=prior, rows=rows), together, rtol=1e-4, atol=1e-6)
+
+
 def test_a_subset_of_rows_equals_those_rows_of_all_and_out_keeps_the_others() -> None:
     rng = np.random.default_rng(4)
     likes, other, prior = random_likes(rng, 30, 40, 0.2), random_factors(rng, 40, 6), random_factors(rng, 30, 6)

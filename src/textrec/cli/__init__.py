@@ -133,6 +133,7 @@ _add(
     "textrec recommend model/ --user 17 --items new.jsonl --only new --json",
     "textrec recommend model/ --liked 3,18 --liked-text 'Graph networks for protein folding'",
     "textrec recommend model/ --all-users --out recs.parquet",
+    "textrec recommend model/ --all-users -k 50 --out recs.parquet --search approximate",
 )
 _add(audience, USE, "textrec audience model/ --text 'Graph networks for protein folding'", "textrec audience model/ 18")
 _add(similar, USE, "textrec similar model/ 18", "textrec similar model/ --text 'Graph networks' -k 5 --json")

@@ -10,7 +10,7 @@ import typer
 from textrec.cli.listing import Labels, grouped, print_lists
 from textrec.cli.options import Device, Encoding, Json, ModelFolder, Threads, TopK
 from textrec.cli.output import check_format, print_json, say, write_frames
-from textrec.cli.progress import counted
+from textrec.cli.progress import counted, spinner
 from textrec.cli.running import load_model
 from textrec.errors import ArgumentError
 
@@ -39,6 +39,13 @@ def recommend(
         str | None, typer.Option(metavar="new|known", help="Rank only the new items of --items, or only the known.")
     ] = None,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what the user already liked.")] = False,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|exact|approximate",
+            help="With --all-users: auto, the default, is approximate above 200,000 candidates.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write .parquet, .csv, .tsv or .jsonl.")
     ] = None,
@@ -50,13 +57,17 @@ def recommend(
     """Recommend items to users, or to somebody who was never trained."""
     asked = _asked(user, liked, liked_text, all_users, out)
     _check_pool(items, only)
+    _check_search(search, all_users)
     recommender = load_model(model, device=device, threads=threads)
     pool, new = None, None
     if items is not None and only != "known":
         pool, new = _pool(recommender.data.items, items, only, encoding)
+    if all_users and out is not None:
+        _write_everyone(out, recommender, {"k": k, "items": pool, "exclude_seen": not include_seen}, search, as_json)
+        return
     blocks = recommender.recommend_blocks(**asked, k=k, items=pool, exclude_seen=not include_seen)
     if out is not None:
-        _write(out, blocks, recommender.data.n_users if all_users else len(asked["users"] or [0]), as_json)
+        _write(out, blocks, len(asked["users"] or [0]), as_json)
         return
     import polars as pl
 
@@ -99,6 +110,13 @@ def _check_pool(items: Path | None, only: str | None) -> None:
         raise ArgumentError("--only new needs the new items: --items FILE")
 
 
+def _check_search(search: str | None, all_users: bool) -> None:
+    if search not in (None, "auto", "exact", "approximate"):
+        raise ArgumentError(f"--search must be auto, exact or approximate, got {search!r}")
+    if search is not None and not all_users:
+        raise ArgumentError("--search is for --all-users; the lists of single users are always exact")
+
+
 def _pool(catalogue: Items, path: Path, only: str | None, encoding: str) -> tuple[Items | None, Items | None]:
     """The candidates (None: the catalogue), and the new items among them."""
     import numpy as np
@@ -137,7 +155,16 @@ def catalogue_and(catalogue: Items, new: Items) -> Items:
     )
 
 
-def _write(out: Path, blocks: Any, users: int, as_json: bool) -> None:
+def _write_everyone(out: Path, model: Any, wanted: dict[str, Any], search: str | None, as_json: bool) -> None:
+    from textrec.everyone import recommend_everyone
+
+    with spinner("preparing the search"):
+        everyone = recommend_everyone(model, **wanted, search=search or "auto")  # type: ignore[arg-type]
+    facts = {"search": "approximate" if everyone.approximate else "exact", "recall_at_50": everyone.recall}
+    _write(out, everyone.frames, model.data.n_users, as_json, facts)
+
+
+def _write(out: Path, blocks: Any, users: int, as_json: bool, facts: dict[str, Any] | None = None) -> None:
     import polars as pl
 
     schema = {"user_id": pl.String, "rank": pl.Int32, "item_id": pl.String, "score": pl.Float32}
@@ -151,6 +178,8 @@ def _write(out: Path, blocks: Any, users: int, as_json: bool) -> None:
 
     write_frames(out, schema, passed())
     if as_json:
-        print_json({"out": str(out), "rows": rows})
+        print_json({"out": str(out), "rows": rows, **(facts or {})})
     else:
-        say(f"wrote {rows:,} recommendations to {out}")
+        near = facts is not None and facts["search"] == "approximate"
+        how = f" (approximate: finds {facts['recall_at_50']:.1%} of the best 50)" if near and facts else ""
+        say(f"wrote {rows:,} recommendations to {out}{how}")

@@ -12,6 +12,9 @@ Examples = npt.NDArray[np.int64]
 POOL_BATCHES = 32
 """Texts are sorted by length among this many batches: they stay mixed, and long ones keep each other company."""
 
+STEP_TOKENS = 1 << 14
+"""About the most tokens a step: it keeps some 20 kB a token for the backward pass."""
+
 
 def cut(order: Examples, size: int) -> list[Examples]:
     """Batches of `size` in order; the last one may be smaller."""
@@ -23,7 +26,8 @@ def length_buckets(
 ) -> list[Examples]:
     """Batches of examples of about one length, in random order.
 
-    A recurrent layer takes as many steps as the longest text of a batch; steps that few texts reach waste time.
+    A recurrent layer takes as many steps as the longest text of a batch; steps that few texts reach waste time. Batches
+    of long texts are cut into parts of about `STEP_TOKENS`, which bounds memory.
 
     Args:
         order: the epoch's examples, shuffled.
@@ -33,7 +37,12 @@ def length_buckets(
     """
     pools = cut(order, size * POOL_BATCHES)
     batches = [batch for pool in pools for batch in cut(pool[np.argsort(lengths[pool], kind="stable")], size)]
+    batches = [part for batch in batches for part in _parts(batch, int(lengths[batch].sum()))]
     return [batches[number] for number in rng.permutation(len(batches))]
+
+
+def _parts(batch: Examples, tokens: int) -> list[Examples]:
+    return np.array_split(batch, min(-(-tokens // STEP_TOKENS), len(batch))) if tokens > STEP_TOKENS else [batch]
 
 
 def encoding_batches(lengths: npt.NDArray[np.integer], tokens: int, texts: int, most: int) -> list[Examples]:

@@ -103,15 +103,17 @@ class _PackedGru(torch.autograd.Function):
         bias = b_ih.clone()
         bias[: 2 * hidden] += b_hh[: 2 * hidden]  # r and z add both biases, n keeps its recurrent one apart
         gates = torch.addmm(bias, inputs, w_ih.T)  # becomes r, z, n in place
-        states, recalled = inputs.new_empty(len(inputs), hidden), inputs.new_empty(len(inputs), 3 * hidden)
-        before, at = inputs.new_zeros(sizes[0] if sizes else 0, hidden), 0
+        states, recalled = inputs.new_empty(len(inputs), hidden), inputs.new_empty(len(inputs), hidden)
+        most = sizes[0] if sizes else 0
+        before, product, at = inputs.new_zeros(most, hidden), inputs.new_empty(most, 3 * hidden), 0
         for size in sizes:
             span = slice(at, at + size)
             before = before[:size]
-            recurrent = torch.mm(before, w_hh.T, out=recalled[span])
+            recurrent = torch.mm(before, w_hh.T, out=product[:size])
+            to_new = torch.add(recurrent[:, 2 * hidden :], b_hh[2 * hidden :], out=recalled[span])
             both, new = gates[span, : 2 * hidden], gates[span, 2 * hidden :]
             both.add_(recurrent[:, : 2 * hidden]).sigmoid_()
-            new.addcmul_(both[:, :hidden], recurrent[:, 2 * hidden :].add_(b_hh[2 * hidden :])).tanh_()
+            new.addcmul_(both[:, :hidden], to_new).tanh_()
             before = torch.lerp(new, before, both[:, hidden:], out=states[span])
             at += size
         ctx.save_for_backward(inputs, w_ih, w_hh, gates, recalled, states)
@@ -123,7 +125,6 @@ class _PackedGru(torch.autograd.Function):
         inputs, w_ih, w_hh, gates, recalled, states = ctx.saved_tensors
         sizes: list[int] = ctx.sizes
         hidden = w_hh.shape[1]
-        recalled = recalled[:, 2 * hidden :]
         gradient = gradients[0].clone()
         # towards W_hh h + b_hh: r, z, n side by side; the input's side differs in n, which r has not multiplied
         inner = torch.empty_like(gates)

@@ -39,6 +39,8 @@ class Selection:
 
     def columns_of(self, likes: Csr) -> Csr:
         """Likes over the catalogue [n, I] as likes over this selection [n, C]."""
+        if len(self) == likes.shape[1] and np.array_equal(self.rows, np.arange(len(self))):
+            return likes  # the whole catalogue: no copy
         column_of = np.full(likes.shape[1], -1, np.int64)
         known = np.flatnonzero(self.rows >= 0)
         column_of[self.rows[known]] = known

@@ -1,0 +1,98 @@
+"""The best items for every user of a model, as a stream of frames: memory does not grow with the users.
+
+A model whose score is a dot product is searched tile by tile or through an approximate index (`retrieval`); any other
+model ranks as `recommend` does.
+
+Shapes: `B` users of a block, `C` candidates, `K` factors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from textrec.dataset import Rows
+from textrec.errors import ArgumentError
+from textrec.learn.lists import NOTHING, ranked_frame
+from textrec.learn.model import Model
+from textrec.learn.recommender import Recommender
+from textrec.retrieval import APPROXIMATE_ABOVE, ItemIndex
+
+__all__ = ["Everyone", "Search", "recommend_everyone"]
+
+Search = Literal["auto", "exact", "approximate"]
+"""`auto` is approximate above 200,000 candidates, where usearch is installed."""
+
+BLOCK = 1 << 12
+"""Users ranked at once: their lists take a few megabytes."""
+
+CALIBRATION = 10_000
+"""Users among whom the index chooses those it is calibrated with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Everyone:
+    """Lists to come, and how they are found."""
+
+    frames: Iterator[pl.DataFrame]  # `user_id, rank, item_id, score`; the first one is empty
+    approximate: bool
+    recall: float  # at 50, against exact search, as measured when the index was built; 1 for exact search
+
+
+def recommend_everyone(
+    model: Recommender,
+    *,
+    k: int = 10,
+    items: Any = None,
+    exclude_seen: bool = True,
+    search: Search = "auto",
+    users: Rows | None = None,
+) -> Everyone:
+    """The best items for all users.
+
+    Args:
+        model: a fitted model.
+        k: how many, ≥ 1.
+        items: the candidates, as for `Recommender.recommend`; None for the catalogue.
+        exclude_seen: leave out what a user already liked.
+        search: how.
+        users: rows of the users to rank; None for all.
+
+    Raises:
+        ArgumentError: as `recommend`; or `approximate` for a model whose score is no dot product, or with fewer than
+            four times k candidates.
+        MissingExtraError: `approximate` without usearch.
+    """
+    if search not in ("auto", "exact", "approximate"):
+        raise ArgumentError(f"search must be auto, exact or approximate, got {search!r}")
+    if exclude_seen and not model.likes_known:
+        model.recommend([], k=k, exclude_seen=True)  # says why not
+    selection = model._candidates(items, k)
+    reps = model._item_reps(selection) if type(model)._score is Model._score else None
+    if not isinstance(reps, np.ndarray):
+        if search == "approximate":
+            raise ArgumentError(
+                f"the score of the model {model.name!r} is no dot product, so there is no approximate search for it; "
+                "use --search exact"
+            )
+        names = None if users is None else model.data.users.names(users).to_list()
+        return Everyone(model.recommend_blocks(names, k=k, items=items, exclude_seen=exclude_seen), False, 1.0)
+    rows = np.arange(model.data.n_users) if users is None else users
+    approximate = None if search == "auto" and len(selection) > APPROXIMATE_ABOVE else search == "approximate"
+    some = np.random.default_rng(model.seed).permutation(len(rows))[:CALIBRATION]
+    index = ItemIndex(reps, approximate=approximate, queries=model._user_reps(rows[some]), seed=model.seed)
+    seen = selection.columns_of(model.data.likes) if exclude_seen else None
+
+    def frames() -> Iterator[pl.DataFrame]:
+        names, ids = model.data.users, selection.ids
+        yield ranked_frame("user_id", names.names(rows[:0]), "item_id", ids, *NOTHING)
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            found = index.search_many(model._user_reps(block), k, banned=None if seen is None else seen[block])
+            yield ranked_frame("user_id", names.names(block), "item_id", ids, *found)
+
+    return Everyone(frames(), index.approximate, index.recall)
