@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve soak-serve clean
+.PHONY: help demo test test-cluster lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -72,6 +72,9 @@ bench-ctr-speed: $(INSTALLED) ## time CTR against Cornac, which gets an environm
 
 bench-encoder: $(INSTALLED) ## throughput of the GRU encoder beside the dense product, on a quiet machine
 	$(BIN)/python benchmarks/encoder_speed.py
+
+bench-cost: $(INSTALLED) benchmarks/vectors ## reading speed and size of every model, beside Recall and seconds of the runs; table and drawing
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cost.py
 
 bench-ground: $(INSTALLED) ## time reading, splitting, ranking and the start of the command line
 	$(BIN)/python benchmarks/ground.py
