@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve soak-serve clean
+.PHONY: help demo test test-cluster lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -41,6 +41,10 @@ test: lint ## lint, then the tests with their coverage (at least 90 %)
 soak: $(INSTALLED) ## all tests, the long forms too
 	$(PYTEST)
 
+test-cluster: $(INSTALLED) ## install Ray and run the tests of training and ranking on several processes
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_cluster.py tests/test_cluster_ray.py
+
 docs: $(INSTALLED) ## the documentation site, into site/; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open site/index.html"
@@ -68,6 +72,9 @@ bench-ctr-speed: $(INSTALLED) ## time CTR against Cornac, which gets an environm
 
 bench-encoder: $(INSTALLED) ## throughput of the GRU encoder beside the dense product, on a quiet machine
 	$(BIN)/python benchmarks/encoder_speed.py
+
+bench-cost: $(INSTALLED) benchmarks/vectors ## reading speed and size of every model, beside Recall and seconds of the runs; table and drawing
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cost.py
 
 bench-ground: $(INSTALLED) ## time reading, splitting, ranking and the start of the command line
 	$(BIN)/python benchmarks/ground.py

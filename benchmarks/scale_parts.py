@@ -32,7 +32,8 @@ from textrec.data.source import read
 from textrec.dataset import Dataset
 from textrec.everyone import recommend_everyone
 from textrec.learn import exact
-from textrec.learn.exact import ExactTrainee, Objective
+from textrec.learn.alternation import Alternation
+from textrec.learn.exact import ExactTrainee
 from textrec.model_folder import load, save
 from textrec.models import neural
 from textrec.registry import create
@@ -116,7 +117,7 @@ def fitted(name: str, config: dict[str, Any], data: Dataset) -> tuple[Any, Clock
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(ExactTrainee, "begin_epoch", begin_epoch))
-        clock.watch(stack, Objective, "solve_users", "solve")
+        clock.watch(stack, Alternation, "solve_users", "solve")
         clock.watch(stack, neural, "encode_documents", "encode")
         clock.watch(stack, neural, "solve_around", "offsets")
         clock.watch(stack, exact, "encode_documents", "encode")

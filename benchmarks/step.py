@@ -21,7 +21,8 @@ import torch
 
 from textrec.dataset import binary_csr
 from textrec.learn.encoders import Embed
-from textrec.learn.exact import ExactTrainee, Objective
+from textrec.learn.exact import ExactTrainee
+from textrec.learn.objective import Objective
 from textrec.learn.tags import TagHead
 from textrec.study.evaluation import machine, versions
 from textrec.text import Documents

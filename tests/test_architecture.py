@@ -25,6 +25,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "protocol": ("folds", "dealing", "split_files", "splits", "ranking", "metrics"),
     "learn": (
         *(
+            "memory",
             "tensors",
             "group",
             "squared_loss",
@@ -38,8 +39,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "lists",
             "recommender",
         ),
-        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "tags"),
-        *("shared", "alternation", "exact", "paper", "training"),
+        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "ranking_losses", "tags"),
+        *("shared", "alternation", "rates", "averaging", "objective", "exact", "paper", "training", "language_model"),
         *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
         *("fine_tuning", "joined", "blending"),
     ),
@@ -53,7 +54,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("paper", "results", "figures", "document", "sections", "paper_tables", "report"),
         *("search_space", "search"),
     ),
-    "roof": ("explanation", "heatmap", "model_folder", "top_products", "cells", "retrieval", "everyone", "cluster"),
+    "roof": ("explanation", "heatmap", "model_folder", "top_products", "cells", "retrieval", "everyone"),
+    "cluster": ("session", "processes", "member", "training", "blocks", "using"),
     "serve": (
         *("limits", "problems", "storage", "items", "live", "service", "metrics", "guard", "gate"),
         *("requests", "responses", "routes", "page", "app", "connection", "running"),

@@ -11,7 +11,7 @@ import pytest
 from textrec.cli import main
 from textrec.data.sample import sample
 from textrec.dataset import full_texts
-from textrec.learn.word_vectors import read_word_vectors
+from textrec.learn.word_vectors import read_encoder_weights, read_word_vectors
 from textrec.model_folder import load
 from textrec.text import Documents
 
@@ -95,3 +95,34 @@ def test_bags_of_words_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "likes.jsonl").write_text('{"user_id": "u", "item_id": "a"}\n', encoding="utf-8")
     _, err = run(capsys, "pretrain", "--data", tmp_path, "--out", tmp_path / "v", code=2)
     assert "it holds word counts only, and CBOW reads words in order; leave it out" in err
+
+
+def test_a_gru_layer_is_trained_and_started_from(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors, out = tmp_path / "vectors", tmp_path / "gru"
+    run(capsys, "pretrain", corpus, "--out", vectors, "--dim", 6, "--epochs", 1)
+    quick = ("--dim", 6, "--hidden", 5, "--gru", "--word-vectors", vectors)
+    shown, _ = run(capsys, "pretrain", corpus, "--data", "sample", "--out", out, *quick)
+    assert "trained 1 epoch in" in shown
+    assert re.search(r"words of sentences held out are predicted with perplexity \d", shown)
+    follow = next(line for line in shown.splitlines() if line.startswith("next: textrec "))
+    assert follow == f"next: textrec train sample --out model/ --model gru-mtl --encoder-weights {out}"
+    assert read_encoder_weights(out).layer["weight_hh_l0"].shape == (15, 5)
+    small = ("--embedding-dim", 6, "--hidden-dim", 5, "--factors", 4, "--epochs", 1)
+    run(capsys, "train", "sample", "--out", tmp_path / "model", "--model", "gru", "--encoder-weights", out, *small)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gru", "--window", "3"], "--window belongs to word vectors alone; leave it out with --gru"),
+        (["--hidden", "3"], "--hidden belongs to the GRU layer; give --gru with it, or leave it out"),
+        (["--word-vectors", "v"], "--word-vectors belongs to the GRU layer; give --gru with it, or leave it out"),
+    ],
+)
+def test_options_of_the_other_kind_are_refused(
+    arguments: list[str], message: str, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, err = run(capsys, "pretrain", corpus, "--out", tmp_path / "v", *arguments, code=2)
+    assert message in err

@@ -78,6 +78,7 @@ CASES = [
     ("embed", {}, "cold"),
     ("embed-mtl", {}, "cold"),
     ("embed-mtl", {"offsets": "alternate", "ridge_items": 100.0}, "warm"),
+    ("embed-mtl", {"unobserved_power": 0.5, "averaging": "exponential", "warmup_steps": 5}, "warm"),
     ("embed", {"offsets": "none", "batch_size": 7}, None),
     ("gru-mtl", {"hidden_dim": 12, "embedding_dim": 16, "epochs": 2} | NO_DROPOUT, "cold"),
 ]

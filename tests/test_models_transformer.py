@@ -118,7 +118,7 @@ def test_every_rate_is_halved_when_all_items_are_trained_on(fold: Fold, monkeypa
     rates, begin = [], FineTuningTrainee.begin_epoch
 
     def watched(self: FineTuningTrainee, epoch: int, epochs: int) -> None:
-        rates.append(list(self.rates))
+        rates.append(list(self.rates.highest))
         begin(self, epoch, epochs)
 
     monkeypatch.setattr(FineTuningTrainee, "begin_epoch", watched)

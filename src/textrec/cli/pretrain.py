@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["pretrain"]
 
+CBOW_EPOCHS, GRU_EPOCHS = 5, 1
+CBOW_WINDOW, GRU_UNITS = 5, 400
 SHOWN_WORDS = 5
 NEIGHBOURS = 6
 LITTLE = 5_000_000
@@ -42,8 +44,35 @@ def pretrain(
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write; older word vectors are replaced.")
     ] = Path("vectors"),
     dim: Annotated[int, typer.Option("--dim", min=1, metavar="D", help="Size of a word vector.")] = 200,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Passes over the corpus.")] = 5,
-    window: Annotated[int, typer.Option("--window", min=1, metavar="N", help="Most neighbours on either side.")] = 5,
+    gru: Annotated[
+        bool, typer.Option("--gru", help="Train the first GRU layer as well: it learns to predict words from text.")
+    ] = False,
+    hidden: Annotated[
+        int | None,
+        typer.Option("--hidden", min=1, metavar="H", help=f"With --gru: units a direction [default: {GRU_UNITS}]."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--word-vectors", metavar="PATH", help="With --gru: word vectors to start from."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs",
+            min=1,
+            metavar="N",
+            help=f"Passes over the corpus [default: {CBOW_EPOCHS}, with --gru {GRU_EPOCHS}].",
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "--window",
+            min=1,
+            metavar="N",
+            help=f"Most neighbours on either side, without --gru [default: {CBOW_WINDOW}].",
+        ),
+    ] = None,
     min_count: Annotated[
         int, typer.Option("--min-count", min=1, metavar="N", help="Words seen less often get no vector.")
     ] = 5,
@@ -58,25 +87,34 @@ def pretrain(
 ) -> None:
     """Train word vectors (CBOW) on plain text, for --word-vectors of textrec train and evaluate.
 
+    With --gru, word vectors and the first layer of a GRU, which learns to predict each word from those before it and
+    from those after it; for --encoder-weights of gru, gru-mtl, joined and joined-mtl.
+
     Only what is named here is read. With --data DATA every text of the data set is, those that evaluate holds out
     too: figures made with such vectors are transductive.
     """
     if corpus is None and data is None:
         raise ArgumentError("nothing to read: give a text file CORPUS, or --data DATA, or both")
-    set_threads(1)  # the threads are the trainer's own
-    from textrec.learn.cbow import CbowConfig, train_cbow
+    _check_options(gru, hidden, start, window)
+    set_threads(threads if gru else 1)  # CBOW's threads are the trainer's own
     from textrec.learn.word_vectors import check_vectors_place
 
     check_vectors_place(out)
-    config = CbowConfig(dim=dim, epochs=epochs, window=window, min_count=min_count)
+    passes = epochs or (GRU_EPOCHS if gru else CBOW_EPOCHS)
     documents = _read(corpus, data, encoding)
     say(f"{len(documents):,} texts, {len(documents.ids):,} words, {len(documents.words):,} distinct ones")
-    if len(documents.ids) * epochs < LITTLE:
+    if len(documents.ids) * passes < LITTLE:
         warn("that is little text for word vectors; give a larger CORPUS or more --epochs")
     started = time.perf_counter()
-    with _epochs_bar() as monitor:
-        vectors = train_cbow(documents, config, seed=seed, workers=threads, monitor=monitor)
-    say(f"trained {epochs} epochs in {time.perf_counter() - started:.0f} s; {len(vectors):,} words have a vector")
+    sizes = {"dim": dim, "epochs": passes, "min_count": min_count}
+    if gru:
+        vectors = _gru(documents, sizes | {"hidden": hidden or GRU_UNITS}, start, seed)
+    else:
+        vectors = _cbow(documents, sizes | {"window": window or CBOW_WINDOW}, seed, threads)
+    trained = "1 epoch" if passes == 1 else f"{passes} epochs"
+    say(f"trained {trained} in {time.perf_counter() - started:.0f} s; {len(vectors):,} words have a vector")
+    if "perplexity" in vectors.settings:
+        say(f"words of sentences held out are predicted with perplexity {vectors.settings['perplexity']:,}")
     place = vectors.save(out)
     for shown in word or _examples(vectors):
         if shown not in vectors:
@@ -86,7 +124,32 @@ def pretrain(
         say(f"  {shown}: {near}")
     size = sum(entry.stat().st_size for entry in place.iterdir()) / 1e6
     say(f"saved {out} ({size:,.1f} MB)")
-    say(f"next: textrec train {data or 'DATA'} --out model/ --model embed-mtl --word-vectors {out}")
+    follow = f"gru-mtl --encoder-weights {out}" if gru else f"embed-mtl --word-vectors {out}"
+    say(f"next: textrec train {data or 'DATA'} --out model/ --model {follow}")
+
+
+def _check_options(gru: bool, hidden: int | None, start: Path | None, window: int | None) -> None:
+    if gru and window is not None:
+        raise ArgumentError("--window belongs to word vectors alone; leave it out with --gru")
+    if not gru and (hidden is not None or start is not None):
+        option = "--hidden" if hidden is not None else "--word-vectors"
+        raise ArgumentError(f"{option} belongs to the GRU layer; give --gru with it, or leave it out")
+
+
+def _cbow(documents: Documents, config: dict[str, Any], seed: int, threads: int) -> WordVectors:
+    from textrec.learn.cbow import CbowConfig, train_cbow
+
+    with _epochs_bar("word vectors") as monitor:
+        return train_cbow(documents, CbowConfig(**config), seed=seed, workers=threads, monitor=monitor)
+
+
+def _gru(documents: Documents, config: dict[str, Any], start: Path | None, seed: int) -> WordVectors:
+    from textrec.learn.language_model import LanguageModelConfig, train_language_model
+    from textrec.learn.word_vectors import read_word_vectors
+
+    vectors = None if start is None else read_word_vectors(start)
+    with _epochs_bar("a GRU layer", config["epochs"]) as monitor:
+        return train_language_model(documents, LanguageModelConfig(**config), start=vectors, seed=seed, monitor=monitor)
 
 
 def _read(corpus: Path | None, data: str | None, encoding: str) -> Documents:
@@ -121,15 +184,16 @@ def _item_texts(data: str, encoding: str) -> list[str]:
 
 
 @contextmanager
-def _epochs_bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def _epochs_bar(what: str, epochs: int | None = None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     with bar() as progress:
-        task = progress.add_task("training word vectors", total=None, figures="")
+        task = progress.add_task(f"training {what}", total=None, figures="")
 
         def monitor(event: Mapping[str, Any]) -> None:
             if event["event"] == "step":
                 done = event["epoch"] - 1 + event["done"] / event["total"]
-                label = f"training word vectors, epoch {event['epoch']}/{event['epochs']}"
-                progress.update(task, completed=done, total=event["epochs"], description=label)
+                total = epochs or event["epochs"]
+                label = f"training {what}, epoch {event['epoch']}/{total}"
+                progress.update(task, completed=done, total=total, description=label)
 
         yield monitor
 

@@ -3,6 +3,13 @@
     L = Σ_ij c_ij (r_ij − u_i·v_j)² + λ_u Σ‖u_i‖² + λ_v Σ‖v_j − θ_j‖²
         + η Σ_jl c'_jl (t_jl − v_j·τ_l)² + λ_t Σ‖τ_l‖²                                    (the second line: tags)
 
+With weights w_j on items (mean 1), an item's unobserved weight is b w_j, and an observed pair has what it had above b:
+
+    Σ_ij c_ij (r_ij − s_ij)² = Σ_observed ((a−b) s² − 2as + a) + b Σ_j w_j Σ_i s_ij²
+
+which is the usual loss where w = 1. A solve differs in its Gram matrix only: Σ w_j v_j v_jᵀ for a user, w_j UᵀU for an
+item.
+
 θ_j is the prior mean of an item: its topic proportions in CTR and CTR-MTL (Wang, Blei 2011; paper §4.1.1, §4.1.2), its
 text vector g(X_j) in the recipe `exact`. The likes part sums over items with a training like, the tags part over items
 with a tag; an item without a like keeps v_j = θ_j. Every block is the exact minimiser of L given the others, so L never
@@ -21,13 +28,13 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from textrec.dataset import Csr
+from textrec.dataset import Csr, Rows
 from textrec.learn.group import ALONE, Group
 from textrec.learn.shared import shared_solve
-from textrec.learn.squared_loss import Block, squared_loss
+from textrec.learn.squared_loss import Block, gram_matrix, squared_loss
 from textrec.learn.tensors import to_tensor
 
-__all__ = ["Alternation", "FactorLoss"]
+__all__ = ["Alternation", "FactorLoss", "popularity_weights"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -45,6 +52,20 @@ class FactorLoss:
     ridge_tags: float = 0.01  # λ_t
 
 
+def popularity_weights(likes_per_item: npt.NDArray[np.integer], power: float) -> FloatArray | None:
+    """w_j ∝ likes_j^power, mean 1 over the items with a like and 0 elsewhere, float32 [I]; None when all are equal.
+
+    An item that many have liked was seen by many: that the others left it says more (a power above 0).
+    """
+    liked = likes_per_item > 0
+    if power == 0 or not liked.any():
+        return None
+    weights = np.zeros(len(likes_per_item), np.float32)
+    raised = likes_per_item[liked].astype(np.float64) ** power
+    weights[liked] = raised / raised.mean()
+    return weights
+
+
 class Alternation:
     """Users, items and tags of L, moved block by block.
 
@@ -53,6 +74,7 @@ class Alternation:
         theta: θ [I, K].
         loss: the constants.
         tags: training tags [I, G]; None leaves them out.
+        weights: w [I], on the unobserved weight of each item; None is 1 everywhere.
         device: where to compute.
         group: shares the rows of each solve.
     """
@@ -64,6 +86,7 @@ class Alternation:
         loss: FactorLoss,
         *,
         tags: Csr = None,
+        weights: FloatArray | None = None,
         device: torch.device | str = "cpu",
         group: Group = ALONE,
     ) -> None:
@@ -73,6 +96,7 @@ class Alternation:
         self._liked_rows = to_tensor(np.flatnonzero(self.liked), device)
         self.theta = to_tensor(theta, device)
         self.items = self.theta.clone()  # v
+        self.weights = weights
         self.users = torch.zeros(likes.shape[0], theta.shape[1], device=device)
         self.tags, self.tag_vectors = tags, torch.zeros(0, theta.shape[1], device=device)
         if tags is not None:
@@ -92,15 +116,13 @@ class Alternation:
 
     def solve_items(self) -> None:
         """v_j around θ_j given users and tags; θ_j where nobody likes the item."""
-        loss = self.loss
-        blocks = [Block(self.by_item, self.users, loss.observed, loss.unobserved)]
-        if self.tags is not None:
-            blocks.append(
-                Block(self.tags, self.tag_vectors, 1.0, loss.absent_tag_weight, loss.tag_weight, rows_in=self.tagged)
-            )
-        rows = np.flatnonzero(self.liked)
         self.items = self.theta.clone()
-        self.items[self._liked_rows] = shared_solve(self.group, blocks, loss.ridge_items, prior=self.theta, rows=rows)
+        for weight, rows in self._rows_by_weight():
+            gram = None if weight is None else weight * gram_matrix(self.users)
+            solved = shared_solve(
+                self.group, self._item_blocks(gram), self.loss.ridge_items, prior=self.theta, rows=rows
+            )
+            self.items[to_tensor(rows, self.device)] = solved
 
     def solve_tags(self) -> None:
         """τ_l given the items."""
@@ -116,9 +138,29 @@ class Alternation:
             total += squared_loss(self._tags_block(), self.tag_vectors) + loss.ridge_tags * _squares(self.tag_vectors)
         return total
 
-    def _likes_block(self) -> Block:
+    def _rows_by_weight(self) -> list[tuple[float | None, Rows]]:
+        """Items with a like that share a weight share a factorisation; counts of likes are few."""
+        rows = np.flatnonzero(self.liked)
+        if self.weights is None:
+            return [(None, rows)]
+        values, group = np.unique(self.weights[rows], return_inverse=True)
+        order = np.argsort(group, kind="stable")
+        parts = np.split(rows[order], np.cumsum(np.bincount(group))[:-1])
+        return list(zip(values.tolist(), parts, strict=True))
+
+    def _item_blocks(self, gram: Tensor | None) -> list[Block]:
         loss = self.loss
-        return Block(self.likes, self.items, loss.observed, loss.unobserved, columns_in=self.liked)
+        blocks = [Block(self.by_item, self.users, loss.observed, loss.unobserved, gram=gram)]
+        if self.tags is not None:
+            blocks.append(
+                Block(self.tags, self.tag_vectors, 1.0, loss.absent_tag_weight, loss.tag_weight, rows_in=self.tagged)
+            )
+        return blocks
+
+    def _likes_block(self) -> Block:
+        loss, weights = self.loss, self.weights
+        gram = None if weights is None else gram_matrix(self.items, self.liked, to_tensor(weights, self.device))
+        return Block(self.likes, self.items, loss.observed, loss.unobserved, columns_in=self.liked, gram=gram)
 
     def _tags_block(self) -> Block:
         loss = self.loss

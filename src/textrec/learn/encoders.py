@@ -85,8 +85,8 @@ class TextEncoder(nn.Module, ABC):
         self.dim = dim
         self.word_dropout = word_dropout
 
-    def start_from(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float) -> None:
-        """Set the words of the vocabulary that have a pre-trained vector to it, brought to a norm.
+    def start_from(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float | None) -> None:
+        """Set the words of the vocabulary that have a pre-trained vector to it, brought to a norm (None: as it is).
 
         Raises:
             ArgumentError: the vectors have another size than D.
@@ -108,7 +108,7 @@ class TextEncoder(nn.Module, ABC):
             scaled = vectors.rows_for([vocabulary.words[row] for row in rows], norm)
             self.words.weight[rows] = to_tensor(scaled, self.words.weight.device)
 
-    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float, most: int) -> Vocabulary:
+    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float | None, most: int) -> Vocabulary:
         """Add up to `most` words with a pre-trained vector that the vocabulary lacks; the wider vocabulary.
 
         No training text has them, so no gradient would reach them: they join after training, which costs nothing.
@@ -196,6 +196,20 @@ class Gru(TextEncoder):
         self.second = nn.GRU(2 * hidden_dim, dim)
         self.dropouts = nn.ModuleList(FastDropout(probability) for probability in dropout)
         self.pooling = pooling
+
+    def start_from(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float | None) -> None:
+        """As every encoder does; vectors that stay as they are bring the first layer that was trained with them.
+
+        Raises:
+            ArgumentError: that layer has another size.
+        """
+        super().start_from(vectors, vocabulary, norm)
+        if norm is not None or not vectors.layer:
+            return
+        hidden, given = self.first.hidden_size, vectors.layer["weight_hh_l0"].shape[1]
+        if hidden != given:
+            raise ArgumentError(f"encoder_weights has hidden_dim {given}, the model {hidden}; set hidden_dim = {given}")
+        self.first.load_state_dict({name: to_tensor(value) for name, value in vectors.layer.items()})
 
     def _encode(self, batch: TokenBatch, vectors: Tensor | None) -> Tensor:
         packing = Packing.of(batch.lengths, batch.text_of_token())

@@ -4,14 +4,16 @@
 
 `v` has rows only for items with a training like, `u` only for users with one; every other row is g(X_j), or zero.
 
+With a ranking loss (`learn.ranking_losses`) the steps of the encoder put (1 − ρ) · squares + ρ · a · ranking in place
+of the first term, and the solves stay: g learns to rank under users who are the exact answer to g. What remains of the
+squares keeps g on the scale that these users were solved for.
+
 Shapes: `B` documents, `K` factors, `U` users, `I` items, `G` tags.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,95 +22,25 @@ import torch
 from torch import Tensor
 
 from textrec.dataset import Csr, Rows
-from textrec.learn.alternation import Alternation, FactorLoss
+from textrec.errors import ArgumentError
+from textrec.learn.alternation import popularity_weights
+from textrec.learn.averaging import NO_AVERAGE, Averaging, WeightAverage
 from textrec.learn.batches import cut, encoding_batches, length_buckets
 from textrec.learn.checkpoints import State, load_optimizer_state, module_state, optimizer_state, part
 from textrec.learn.encoders import TextEncoder, TokenBatch
 from textrec.learn.group import ALONE, Group
 from textrec.learn.losses import Pairs, all_users_loss
-from textrec.learn.shared import shared_gram, shared_solve
-from textrec.learn.squared_loss import Block
+from textrec.learn.objective import Objective
+from textrec.learn.ranking_losses import ranking_loss
+from textrec.learn.rates import Rates, RateSchedule
+from textrec.learn.shared import shared_gram
 from textrec.learn.tags import TagHead
 from textrec.learn.tensors import low_precision, to_tensor
 from textrec.text import Documents
 
-__all__ = ["ExactTrainee", "Objective", "encode_documents", "solve_around"]
+__all__ = ["ExactTrainee", "encode_documents"]
 
 FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The constants of the loss L."""
-
-    observed: float  # a
-    unobserved: float  # b
-    ridge_users: float  # λ_u
-    ridge_items: float  # λ_v
-    ridge_text: float  # λ_g
-    tag_weight: float  # μ
-    absent_tag_weight: float  # c'
-    offsets: Literal["last", "alternate", "none"]
-    sweeps: int  # item and user solves after training
-    item_tag_weight: float = 0.0  # η of an item's own tags in those solves
-    item_absent_tag_weight: float = 0.0  # its c'
-    ridge_tags: float = 1.0  # its λ_t
-
-    def factor_loss(self) -> FactorLoss:
-        """The part of L that the factors are solved for, with an item's own tags by squared loss."""
-        weights = self.observed, self.unobserved, self.ridge_users, self.ridge_items
-        return FactorLoss(*weights, self.item_tag_weight, self.item_absent_tag_weight, self.ridge_tags)
-
-    def solve_users(
-        self, likes: Csr, items: FloatArray, in_gram: npt.NDArray[np.bool_], group: Group = ALONE
-    ) -> FloatArray:
-        """u_i for likes [U, I] and item factors [I, K]; the items of `in_gram` are the ones with a training like."""
-        block = Block(likes, to_tensor(items), self.observed, self.unobserved, columns_in=in_gram)
-        return np.asarray(shared_solve(group, [block], self.ridge_users).numpy())
-
-    def solve_items(self, likes: Csr, users: FloatArray, prior: FloatArray, group: Group = ALONE) -> FloatArray:
-        """v_j around g(X_j) for likes [I, U]; an item without likes keeps g(X_j)."""
-        liked = np.flatnonzero(np.diff(likes.indptr) > 0)
-        block = Block(likes, to_tensor(users), self.observed, self.unobserved)
-        items = prior.copy()
-        items[liked] = shared_solve(group, [block], self.ridge_items, prior=to_tensor(prior), rows=liked).numpy()
-        return items
-
-
-def solve_around(
-    objective: Objective,
-    text: FloatArray,
-    likes: Csr,
-    tags: Csr = None,
-    *,
-    sweeps: int | None = None,
-    group: Group = ALONE,
-) -> tuple[FloatArray, FloatArray]:
-    """Users and items under L with the text vectors fixed: users at v = g, then items and users in turn.
-
-    With a weight on them, an item's own tags help to place it (squared loss, as in CTR-MTL): what is known of an item
-    beside its text and its likes. A new item stays at its text.
-
-    Args:
-        objective: the constants.
-        text: g(X) [I, K].
-        likes: [U, I].
-        tags: [I, G], or None.
-        sweeps: in place of the objective's.
-        group: shares the rows of each solve.
-
-    Returns:
-        Users [U, K] and items [I, K].
-    """
-    tagged = tags is not None and tags.nnz > 0 and objective.item_tag_weight > 0
-    blocks = Alternation(likes, text, objective.factor_loss(), tags=tags if tagged else None, group=group)
-    blocks.solve_users()
-    if objective.offsets != "none":
-        for _ in range(objective.sweeps if sweeps is None else sweeps):
-            blocks.solve_tags()
-            blocks.solve_items()
-            blocks.solve_users()
-    return blocks.users.numpy(), blocks.items.numpy()
 
 
 def encode_documents(
@@ -155,7 +87,13 @@ class ExactTrainee:
         tag_learning_rate: of Adam, for the tag head.
         evaluate: stopping metric of (users [U, K], encoder), or None.
         precision: of the encoder's products while training.
+        schedule: of the learning rates, by epochs.
+        warmup_steps: steps in which they rise.
+        averaging: the average of the weights that is solved for, validated and kept in place of them.
         group: shares each batch, the encoding and the solves.
+
+    Raises:
+        ArgumentError: a group with a ranking loss, which compares the texts of a batch.
     """
 
     def __init__(
@@ -171,8 +109,14 @@ class ExactTrainee:
         tag_learning_rate: float = 0.01,
         evaluate: Callable[[FloatArray, TextEncoder], float] | None,
         precision: torch.dtype = torch.float32,
+        schedule: RateSchedule = "cosine",
+        warmup_steps: int = 0,
+        averaging: Averaging = NO_AVERAGE,
         group: Group = ALONE,
     ) -> None:
+        if objective.loss != "squared" and group.size > 1:
+            reason = "compares the texts of a batch, which a group divides; use squared, or train in one process"
+            raise ArgumentError(f"loss {objective.loss!r} {reason}")
         self.group = group
         self.encoder, self.head, self.objective = encoder, head, objective
         self.documents, self.likes, self.tags = documents, likes, tags
@@ -187,17 +131,17 @@ class ExactTrainee:
         self.optimizer = torch.optim.Adam(
             [{"params": parameters, "lr": rate} for parameters, rate in groups], fused=True
         )
-        self.rates = [rate for _, rate in groups]
+        self.rates = Rates(self.optimizer, schedule, warmup_steps)
+        self.average = WeightAverage([each for parameters, _ in groups for each in parameters], averaging)
         self.evaluate, self.precision = evaluate, precision
         self.offsets = np.zeros((len(documents), encoder.dim), np.float32)
+        weights = popularity_weights(np.diff(self.by_item.indptr), objective.unobserved_power)
+        self.weights = None if weights is None else to_tensor(weights, self.device)
         self._solve()
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Lower the learning rates along a cosine, to a tenth at the last epoch."""
-        progress = (epoch - 1) / max(epochs - 1, 1)
-        factor = 0.55 + 0.45 * float(np.cos(np.pi * progress))
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
+        """Move the learning rates along their schedule; dropout on."""
+        self.rates.begin_epoch(epoch, epochs)
         self.encoder.train()
 
     @property
@@ -213,6 +157,7 @@ class ExactTrainee:
 
     def step(self, examples: Rows) -> tuple[float, int]:
         """One Adam step on the loss of these documents, of which each member of the group reads its share."""
+        self.rates.begin_step()
         rows = self.examples[examples[self.group.own]]
         batch = TokenBatch.of(self.documents, rows, self.device)
         with low_precision(self.device, self.precision):
@@ -223,6 +168,7 @@ class ExactTrainee:
             (loss / len(examples)).backward()  # type: ignore[no-untyped-call]
         self.group.add_gradients(parameter for group in self.optimizer.param_groups for parameter in group["params"])
         self.optimizer.step()
+        self.average.after_step()
         done = torch.tensor([float(loss.detach()), batch.n_tokens], dtype=torch.float64)
         self.group.add(done)
         return float(done[0]), int(done[1])
@@ -234,42 +180,66 @@ class ExactTrainee:
         scored = vectors
         if constants.offsets == "alternate":
             scored = vectors + to_tensor(self.offsets[rows[liked]], self.device)
-        likes = Pairs.of(self.by_item, rows[liked], self.device)
-        loss = all_users_loss(scored, self.users, self.gram, likes, constants.observed, constants.unobserved)
+        loss = self._likes_loss(scored, rows[liked])
         loss = loss + constants.ridge_text * vectors.square().sum()
         if self.head is not None and constants.tag_weight > 0:
             loss = loss + constants.tag_weight * self.head.loss(text, self.tags, rows, constants.absent_tag_weight)
         return loss
 
+    def _likes_loss(self, vectors: Tensor, rows: Rows) -> Tensor:
+        """Of the documents `rows`, which all have a like."""
+        constants = self.objective
+        likes = Pairs.of(self.by_item, rows, self.device)
+        weights = None if self.weights is None else self.weights[to_tensor(rows, self.device)]
+        pair_weights = constants.observed, constants.unobserved
+        squares = all_users_loss(vectors, self.users, self.gram, likes, *pair_weights, weights)
+        if constants.loss == "squared" or not len(rows):
+            return squares
+        ranking = ranking_loss(constants.loss, vectors, self.users, likes, constants.ranking_scale)
+        return (1 - constants.ranking_share) * squares + constants.ranking_share * constants.observed * ranking
+
     def _solve(self) -> None:
         """Users (and offsets, when they alternate) for the encoder as it stands."""
         text = encode_documents(self.encoder, self.documents, precision=self.precision, group=self.group)
-        users = self.objective.solve_users(self.likes, text + self.offsets, self.liked, self.group)
+        blocks = self.objective.blocks(self.likes, text, group=self.group)
         if self.objective.offsets == "alternate":
-            self.offsets = self.objective.solve_items(self.by_item, users, text, self.group) - text
-        self.users = to_tensor(users, self.device)
+            blocks.items = to_tensor(text + self.offsets)
+        blocks.solve_users()
+        if self.objective.offsets == "alternate":
+            blocks.solve_items()
+            self.offsets = blocks.items.numpy() - text
+        self.users = blocks.users.to(self.device)
         self.gram = shared_gram(self.group, self.users)
 
     def validate(self) -> float | None:
-        """Solve the users for the moved encoder, then the stopping metric."""
-        self._solve()
-        return None if self.evaluate is None else self.evaluate(self.users.cpu().numpy(), self.encoder)
+        """Solve the users for the moved encoder (or for its average), then the stopping metric."""
+        self.average.after_epoch()
+        with self.average.in_place():
+            self._solve()
+            return None if self.evaluate is None else self.evaluate(self.users.cpu().numpy(), self.encoder)
 
     def state(self) -> State:
-        """Encoder, tag head, optimiser, and what the last solve gave."""
+        """Encoder, tag head, optimiser, average, and what the last solve gave."""
         kept = {f"optimizer.{name}": value for name, value in optimizer_state(self.optimizer).items()}
+        kept |= {f"average.{name}": value for name, value in self.average.state().items()}
         solved = {"users": self.users.clone(), "offsets": torch.from_numpy(self.offsets.copy())}
-        return self.snapshot() | kept | solved
+        return self._modules() | kept | solved | {"steps": torch.tensor(self.rates.steps)}
 
     def resume(self, state: State) -> None:
         """Go on from a state."""
         self.restore(state)
         load_optimizer_state(self.optimizer, part(state, "optimizer."))
+        self.average.resume(part(state, "average."))
+        self.rates.steps = int(state["steps"])
         self.users, self.offsets = state["users"].to(self.device), state["offsets"].numpy()
         self.gram = shared_gram(self.group, self.users)
 
     def snapshot(self) -> State:
-        """Encoder and tag head, copied."""
+        """Encoder and tag head, or their averages, copied."""
+        with self.average.in_place():
+            return self._modules()
+
+    def _modules(self) -> State:
         return module_state("encoder.", self.encoder) | module_state("tags.", self.head)
 
     def restore(self, snapshot: State) -> None:

@@ -72,7 +72,7 @@ class Joined(Gru):
         summed: Tensor = F.embedding_bag(batch.ids, self.bag.weight, starts, mode="sum", per_sample_weights=weights)
         return summed
 
-    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float, most: int) -> Vocabulary:
+    def widen(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float | None, most: int) -> Vocabulary:
         """As every encoder does; the TF-IDF reading knows nothing of the words that join."""
         wider = super().widen(vectors, vocabulary, norm, most)
         more = len(wider) - len(self.idf)

@@ -36,7 +36,13 @@ class Pairs:
 
 
 def all_users_loss(
-    vectors: Tensor, users: Tensor, gram: Tensor, likes: Pairs, observed: float, unobserved: float
+    vectors: Tensor,
+    users: Tensor,
+    gram: Tensor,
+    likes: Pairs,
+    observed: float,
+    unobserved: float,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Σ_j Σ_i c_ij (r_ij − u_i·v_j)² over the batch and **all** users (Hu, Koren, Volinsky 2008; paper eq. 2).
 
@@ -48,8 +54,10 @@ def all_users_loss(
         gram: UᵀU [K, K].
         likes: (document, user) pairs.
         observed, unobserved: the weights a and b.
+        weights: w_j [B] on the unobserved weight of each document (`alternation`); None is 1.
     """
-    everyone = ((vectors @ gram) * vectors).sum()
+    squares = ((vectors @ gram) * vectors).sum(1)
+    everyone = squares.sum() if weights is None else (weights * squares).sum()
     # F.embedding, not indexing: the gradient of indexing adds up in a random order on several CPU threads
     scores = (F.embedding(likes.rows, vectors) * F.embedding(likes.columns, users)).sum(-1)
     liked = (observed - unobserved) * scores.square() - 2 * observed * scores + observed

@@ -65,12 +65,16 @@ class Block:
         return gram_matrix(self.factors, self.columns_in) if self.gram is None else self.gram
 
 
-def gram_matrix(factors: Tensor, columns_in: Mask | None = None) -> Tensor:
-    """VᵀV of the rows of `factors` [S, K] in the mask (all by default), accumulated in float64, [K, K]."""
+def gram_matrix(factors: Tensor, columns_in: Mask | None = None, weights: Tensor | None = None) -> Tensor:
+    """VᵀV of the rows of `factors` [S, K] in the mask (all by default), accumulated in float64, [K, K].
+
+    With weights [S] it is Σ_s weight_s v_s v_sᵀ: still one matrix, whatever the weights.
+    """
     n_factors = factors.shape[1]
     gram = torch.zeros(n_factors, n_factors, dtype=torch.float64, device=factors.device)
-    for _, part in slices(factors, columns_in):
-        gram.addmm_(part.T, part)
+    for start, part in slices(factors, columns_in):
+        weighted = part if weights is None else part * weights[start : start + len(part), None].double()
+        gram.addmm_(part.T, weighted)
     return gram
 
 

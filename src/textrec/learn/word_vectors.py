@@ -3,6 +3,7 @@
     config.json            format version, settings, SHA-256 of the other files
     vectors.safetensors    float32 [V, D]
     vocabulary.json        the words, the most frequent first
+    layer.safetensors      a GRU layer that reads them, when they were trained with one (`learn.language_model`)
 
 Shapes: `V` words, `D` word-vector size, `W` words of a model's vocabulary.
 """
@@ -28,7 +29,14 @@ from textrec.folders import sha256_of, staged_folder
 from textrec.learn.vector_files import read_vector_file
 from textrec.text import NUMBER, Documents, Vocabulary, count_words, tokenize
 
-__all__ = ["FORMAT", "WordVectors", "check_vectors_place", "named_vectors", "read_word_vectors"]
+__all__ = [
+    "FORMAT",
+    "WordVectors",
+    "check_vectors_place",
+    "named_vectors",
+    "read_encoder_weights",
+    "read_word_vectors",
+]
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a higher one."""
@@ -49,6 +57,7 @@ class WordVectors:
     words: Sequence[str]  # V distinct words, the most frequent first where that is known
     matrix: FloatArray  # [V, D]
     settings: Mapping[str, Any] = field(default_factory=dict)  # how they were made
+    layer: Mapping[str, FloatArray] = field(default_factory=dict)  # weights of a bidirectional GRU layer over them
 
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or len(self.matrix) != len(self.words):
@@ -100,13 +109,15 @@ class WordVectors:
         lacking = (word for word in self.words if word not in vocabulary.index and _is_token(word))
         return list(itertools.islice(lacking, most))
 
-    def rows_for(self, words: Iterable[str], norm: float) -> FloatArray:
-        """The vectors of these words [n, D], each brought to one norm (a vector of zeros stays).
+    def rows_for(self, words: Iterable[str], norm: float | None) -> FloatArray:
+        """The vectors of these words [n, D], each brought to one norm (a vector of zeros stays), or as they are.
 
         Word vectors of frequent and of rare words differ in norm, which says how much they were trained rather than
         what they mean: with norms kept, Recall@50 of Embed on cold validation items was lower (docs/models.md).
         """
         rows = self.matrix[[self.index[word] for word in words]]
+        if norm is None:
+            return np.asarray(rows, np.float32)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows * (norm / np.maximum(norms, 1e-12)), np.float32)
 
@@ -129,6 +140,9 @@ class WordVectors:
     def _write(self, folder: Path) -> None:
         save_file({"vectors": np.ascontiguousarray(self.matrix, np.float32)}, folder / "vectors.safetensors")
         _write_json(folder / "vocabulary.json", {"words": list(self.words)})
+        if self.layer:
+            weights = {name: np.ascontiguousarray(value, np.float32) for name, value in self.layer.items()}
+            save_file(weights, folder / "layer.safetensors")
         manifest = {
             "what": _MAKER,
             "format": FORMAT,
@@ -177,6 +191,19 @@ def named_vectors(path: str | None) -> WordVectors | None:
     return None if path is None else read_word_vectors(path)
 
 
+def read_encoder_weights(path: str | Path) -> WordVectors:
+    """Read a folder that has a GRU layer beside its word vectors.
+
+    Raises:
+        DataError: as `read_word_vectors`, or there is no such layer in it.
+    """
+    found = read_word_vectors(path)
+    if not found.layer:
+        fault = f"word vectors without a GRU layer; make one with `textrec pretrain CORPUS --gru --out {path}`"
+        raise DataError(Problem(fault, str(path)))
+    return found
+
+
 def _read_folder(folder: Path) -> WordVectors:
     manifest = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if manifest["format"] > FORMAT:
@@ -189,7 +216,8 @@ def _read_folder(folder: Path) -> WordVectors:
             raise ValueError(f"the hash of {name} differs")
     matrix = load_file(folder / "vectors.safetensors")["vectors"]
     words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))["words"]
-    return WordVectors(words, matrix, manifest["settings"])
+    layer = load_file(folder / "layer.safetensors") if "layer.safetensors" in manifest["files"] else {}
+    return WordVectors(words, matrix, manifest["settings"], layer)
 
 
 def _is_ours(folder: Path) -> bool:

@@ -19,7 +19,7 @@ class EmbedConfig(NeuralConfig):
     """Configuration of `embed`."""
 
     learning_rate: float = bounded(0.001, above=0.0)
-    """Of Adam; it falls along a cosine to a tenth."""
+    """Of Adam, at its highest."""
 
     init_scale: float = bounded(0.01, above=0.0)
     """Standard deviation of new word vectors. Small: a word that is hardly ever seen then adds next to nothing
@@ -34,7 +34,7 @@ class EmbedMtlConfig(TagsConfig, EmbedConfig):
     """Configuration of `embed-mtl`."""
 
     learning_rate: float = bounded(0.0005, above=0.0)
-    """Of Adam; it falls along a cosine to a tenth. Lower than Embed's: tags take longer to learn than likes."""
+    """Of Adam, at its highest. Lower than Embed's: tags take longer to learn than likes."""
 
     tag_weight: float = bounded(0.1, 0.0)
     """μ, the weight of a text's tag loss (summed over tags) beside its likes loss."""

@@ -26,7 +26,7 @@ class GruConfig(NeuralConfig):
     """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
     learning_rate: float = bounded(0.002, above=0.0)
-    """Of Adam; it falls along a cosine to a tenth."""
+    """Of Adam, at its highest."""
 
     vector_norm: float = bounded(1.0, above=0.0)
     """Norm at which every pre-trained word vector starts; a random one has init_scale·√D."""
@@ -46,11 +46,19 @@ class GruConfig(NeuralConfig):
     dropout_second: float = bounded(0.3, 0.0, 0.95)
     """The same after the second layer."""
 
+    encoder_weights: str | None = None
+    """Word vectors and first layer to start from, in place of word_vectors: a folder of `textrec pretrain --gru`."""
+
     pooling: Pooling = "mean"
     """How the second layer's states become one vector: mean (the paper's), last (which it compared) or max (ours)."""
 
     precision: Precision = "auto"
     """Of products while training: bf16, fp32, or auto, which is bf16 where the processor has instructions for it."""
+
+    def _faults(self) -> list[str]:
+        if self.encoder_weights is None or self.word_vectors is None:
+            return []
+        return ["encoder_weights and word_vectors both name word vectors to start from; leave one of them out"]
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,20 @@ import numpy.typing as npt
 import torch
 
 from textrec.dataset import Csr, Dataset, Items
-from textrec.learn.checkpoints import part_of
+from textrec.learn.averaging import Averaging
+from textrec.learn.checkpoints import REFIT, part_of
 from textrec.learn.encoders import TextEncoder
-from textrec.learn.exact import ExactTrainee, Objective, encode_documents, solve_around
+from textrec.learn.exact import ExactTrainee, encode_documents
 from textrec.learn.group import ALONE, Group
 from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.objective import Objective, solve_around
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
 from textrec.learn.tags import TagHead, fit_tags, tag_scores
 from textrec.learn.tensors import resolve_device, resolve_precision, to_tensor
 from textrec.learn.training import Schedule, Trainee, train
-from textrec.learn.word_vectors import WordVectors, named_vectors
+from textrec.learn.word_vectors import WordVectors, named_vectors, read_encoder_weights
 from textrec.models.solved import SolvedModel
 from textrec.models.stopping import exact_metric, paper_metric, stopping_k
 from textrec.protocol.splits import Fold
@@ -71,12 +73,12 @@ class NeuralModel(SolvedModel):
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
         torch.manual_seed(self.seed)
-        vectors = self.word_vectors or named_vectors(self.config.word_vectors)
+        vectors, norm = self._starting_vectors()
         extra = vectors.words_of(train.items.documents) if vectors else ()
         self.vocabulary = Vocabulary.build(train.items.documents, min_count=self.config.min_count, extra=extra)
         self._encoder = self._new_encoder(len(self.vocabulary)).to(resolve_device(self.device))
         if vectors:
-            self._encoder.start_from(vectors, self.vocabulary, self.config.vector_norm)
+            self._encoder.start_from(vectors, self.vocabulary, norm)
         part = train if validation is None else validation.train
         self._head = None
         run = self._run_exact if self.config.recipe == "exact" else self._run_paper
@@ -84,8 +86,7 @@ class NeuralModel(SolvedModel):
         if self.config.recipe == "exact" and validation is not None:
             self._refit_encoder(train, monitor, checkpoint)
         if vectors:
-            config = self.config
-            self.vocabulary = self._encoder.widen(vectors, self.vocabulary, config.vector_norm, config.widen)
+            self.vocabulary = self._encoder.widen(vectors, self.vocabulary, norm, self.config.widen)
         self._text = encode_documents(self._encoder, self._documents(train.items), group=self.group)
         if self.config.recipe == "exact":
             self._refit_likes()
@@ -93,6 +94,12 @@ class NeuralModel(SolvedModel):
         else:
             rows = part.items.ids.rows(train.items.ids)
             self._users, self._items = self._factors.user_rows(), self._factors.item_rows(self._text, rows)
+
+    def _starting_vectors(self) -> tuple[WordVectors | None, float | None]:
+        """Word vectors to start from and the norm they are brought to; None: as they are, with the layer over them."""
+        if folder := getattr(self.config, "encoder_weights", None):
+            return read_encoder_weights(folder), None
+        return self.word_vectors or named_vectors(self.config.word_vectors), self.config.vector_norm
 
     def _run_exact(
         self, part: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
@@ -107,7 +114,7 @@ class NeuralModel(SolvedModel):
         chosen = self.report
         if self.config.refit_epochs == 0 or chosen.interrupted:
             return
-        last = checkpoint and replace(checkpoint, folder=checkpoint.folder / "refit")
+        last = checkpoint and replace(checkpoint, folder=checkpoint.folder / REFIT)
         told = monitor and (lambda event: monitor({**event, "refit": True}))
         self._train_exact(train, None, self.config.refit_epochs, REFIT_RATE, told, last)
         tokens = chosen.tokens_encoded + self.report.tokens_encoded
@@ -140,13 +147,15 @@ class NeuralModel(SolvedModel):
             tag_learning_rate=rate * getattr(config, "tag_learning_rate", config.learning_rate),
             evaluate=None if validation is None else self._stopping_metric(validation),
             precision=self._precision(),
+            schedule=config.schedule,
+            warmup_steps=config.warmup_steps,
+            averaging=Averaging(config.averaging, config.averaging_decay, config.averaging_epochs),
             group=self.group,
         )
         size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
         self._train(trainee, Schedule(epochs, size, config.patience, self.seed), part, validation, monitor, checkpoint)
 
     def _new_trainee(self, *arguments: Any, **named: Any) -> ExactTrainee:
-        """What the recipe `exact` trains, by the arguments of `ExactTrainee`."""
         return ExactTrainee(*arguments, **named)
 
     def _run_paper(
@@ -189,11 +198,9 @@ class NeuralModel(SolvedModel):
         )
 
     def _stopping_metric(self, validation: Fold) -> Any:
-        """Recall of the held-out likes: of (users [U, K], encoder)."""
         return exact_metric(validation, self._documents, self._objective(), self._precision(), self.group)
 
     def _paper_stopping_metric(self, validation: Fold) -> Any:
-        """The same under the recipe `paper`: of (factors, encoder)."""
         return paper_metric(validation, self._documents, self._precision())
 
     def _paper_settings(self) -> PaperSettings:
@@ -237,8 +244,7 @@ class NeuralModel(SolvedModel):
         return np.concatenate([text, np.ones((len(text), 1)), np.full((len(text), 1), bias)], 1, dtype=np.float32)
 
     def _directions(self, item_reps: Any) -> FloatArray:
-        vectors: FloatArray = item_reps[:, : self.config.factors]
-        return vectors
+        return np.asarray(item_reps[:, : self.config.factors])
 
     def _encode(self, items: Items) -> FloatArray:
         return encode_documents(self._encoder, self._documents(items))

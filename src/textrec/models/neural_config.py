@@ -23,6 +23,19 @@ class NeuralConfig(Config):
     unobserved: float = bounded(0.01, 0.0)
     """b, the weight of every pair that is not a like."""
 
+    unobserved_power: float = bounded(0.0, -2.0, 2.0)
+    """p: an item's share of b grows as its likes^p, the mean kept. Above 0, not to like what many like says more."""
+
+    loss: Literal["squared", "softmax", "bpr", "warp"] = "squared"
+    """What the encoder's steps minimise for likes: squares over all users, or beside them a loss of ranking each like
+    above the other texts of its batch."""
+
+    ranking_share: float = bounded(0.5, 0.0, 1.0)
+    """ρ, the share of the ranking loss; the rest are squares."""
+
+    ranking_scale: float = bounded(10.0, above=0.0)
+    """κ, what scores are multiplied with in the ranking loss; a like's score is about 1, others' about 0."""
+
     ridge_users: float = bounded(0.1, above=0.0)
     """λ_u, the ridge on user vectors."""
 
@@ -51,7 +64,23 @@ class NeuralConfig(Config):
     """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
     learning_rate: float = bounded(0.003, above=0.0)
-    """Of Adam; it falls along a cosine to a tenth."""
+    """Of Adam, at its highest."""
+
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How learning rates fall over the epochs, to a tenth: along a cosine, along a line, or not."""
+
+    warmup_steps: int = bounded(0, 0)
+    """Steps in which learning rates rise from zero."""
+
+    averaging: Literal["none", "exponential", "epochs"] = "none"
+    """The weights that users are solved for, that are validated and kept: as they are, their exponential average over
+    steps, or the mean of the last epochs' ends."""
+
+    averaging_decay: float = bounded(0.99, 0.0, 0.99999)
+    """Of the exponential average, a step."""
+
+    averaging_epochs: int = bounded(3, 1)
+    """Epochs whose ends are averaged."""
 
     min_count: int = bounded(5, 1)
     """Words seen less often in the training texts become <UNK> (paper §4.1.2)."""

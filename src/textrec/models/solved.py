@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from textrec.dataset import Csr, Rows
+from textrec.learn.alternation import popularity_weights
 from textrec.learn.factors import solve_fold_in
 from textrec.learn.reasons import like_shares
 from textrec.learn.recommender import Recommender
@@ -28,7 +30,7 @@ class _Pool(NamedTuple):
 
     items: FloatArray
     likes: Csr
-    gram: npt.NDArray[np.float64]  # [K, K] VᵀV of the items with a training like
+    gram: npt.NDArray[np.float64]  # [K, K] VᵀV of the items with a training like, each with its weight
     root: FloatArray  # [K, K] rows with the same Gram matrix
 
 
@@ -64,8 +66,15 @@ class SolvedModel(Recommender, ABC):
         pool = self._last_pool
         if pool is None or pool.items is not self._items or pool.likes is not self.data.likes:
             liked = self.data.likes_per_item() > 0 if self.likes_known else np.ones(len(self._items), np.bool_)
-            gram = gram_matrix(to_tensor(self._directions(self._items)), liked).numpy()
+            weights = self._item_weights(liked)
+            gram = gram_matrix(to_tensor(self._directions(self._items)), liked, weights).numpy()
             values, vectors = np.linalg.eigh(gram)
             root = (np.sqrt(np.maximum(values, 0))[:, None] * vectors.T).astype(np.float32)
             self._last_pool = pool = _Pool(self._items, self.data.likes, gram, root)
         return pool
+
+    def _item_weights(self, liked: npt.NDArray[np.bool_]) -> Tensor | None:
+        """w of the unobserved pairs of each item [I] (`learn.alternation`); equal where likes are not known."""
+        counts = self.data.likes_per_item() if self.likes_known else liked.astype(np.int64)
+        weights = popularity_weights(counts, getattr(self.config, "unobserved_power", 0.0))
+        return None if weights is None else to_tensor(weights)

@@ -13,8 +13,9 @@ import torch
 
 from textrec.dataset import Items
 from textrec.learn.encoders import TextEncoder
-from textrec.learn.exact import Objective, encode_documents, solve_around
+from textrec.learn.exact import encode_documents
 from textrec.learn.group import ALONE, Group
+from textrec.learn.objective import Objective, solve_around
 from textrec.learn.paper import PaperFactors
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.ranking import Scorer

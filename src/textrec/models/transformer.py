@@ -59,7 +59,7 @@ class TransformerConfig(NeuralConfig):
     """Texts a step; fewer where an epoch would have fewer than 32 steps."""
 
     learning_rate: float = bounded(0.001, above=0.0)
-    """Of Adam, for the projection; it falls along a cosine to a tenth."""
+    """Of Adam, for the projection, at its highest."""
 
     fine_tuning_rate: float = bounded(0.0003, above=0.0)
     """The same for the trained layers of the network."""
@@ -132,8 +132,8 @@ class TransformerModel(NeuralModel):
         config = self.config
         encoder = self._transformer()
         share = named["learning_rate"] / config.learning_rate  # less than 1 when all items are trained on at the end
-        rates = {"pretrained_rate": share * config.fine_tuning_rate, "warmup_steps": config.warmup_steps}
-        return FineTuningTrainee(*arguments, pretrained=encoder.backbone, **rates, **named)
+        rate = share * config.fine_tuning_rate
+        return FineTuningTrainee(*arguments, pretrained=encoder.backbone, pretrained_rate=rate, **named)
 
     # ------------------------------------------------------------------ reading
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from textrec.learn.exact import Objective, solve_around
 from textrec.learn.factors import objective
+from textrec.learn.objective import Objective, solve_around
 
 TERMS = Objective(1.0, 0.05, 0.1, 1.0, 0.01, 0.05, 1.0, "last", 40, item_tag_weight=1.0, item_absent_tag_weight=0.03)
 
