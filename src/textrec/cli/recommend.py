@@ -179,7 +179,7 @@ def _write_everyone(
 
     with spinner("preparing the search"):
         everyone = recommend_everyone(model, **wanted, search=search or "auto")  # type: ignore[arg-type]
-    facts = {"search": "approximate" if everyone.approximate else "exact", "recall_at_50": everyone.recall}
+    facts = {"search": "approximate" if everyone.approximate else "exact", "recall": everyone.recall}
     _write(out, everyone.frames, model.data.n_users, as_json, facts)
 
 
@@ -200,5 +200,5 @@ def _write(out: Path, blocks: Any, users: int, as_json: bool, facts: dict[str, A
         print_json({"out": str(out), "rows": rows, **(facts or {})})
     else:
         near = facts is not None and facts["search"] == "approximate"
-        how = f" (approximate: finds {facts['recall_at_50']:.1%} of the best 50)" if near and facts else ""
+        how = f" (approximate: {facts['recall']:.1%} of the exact lists)" if near and facts else ""
         say(f"wrote {rows:,} recommendations to {out}{how}")
