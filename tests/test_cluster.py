@@ -55,6 +55,7 @@ def test_without_ray_the_command_that_installs_it_is_named(address: str) -> None
     [
         ("tfidf", {}, "cpu", "a cluster trains embed, embed-mtl, gru and gru-mtl, got 'tfidf'"),
         ("embed", {"recipe": "paper"}, "cpu", "a cluster trains by the recipe exact, got 'paper'"),
+        ("embed", {"loss": "bpr"}, "cpu", "a cluster trains by the loss squared: others compare texts, got 'bpr'"),
         ("embed", {}, "cuda", "device must be auto or cpu, got 'cuda'"),
     ],
 )

@@ -76,7 +76,7 @@ def fitted(group: Group, name: str, changes: dict[str, Any], setting: Any = "col
 NO_DROPOUT = {"dropout_words": 0.0, "dropout_first": 0.0, "dropout_second": 0.0, "precision": "fp32"}
 CASES = [
     ("embed", {}, "cold"),
-    ("embed-mtl", {}, "cold"),
+    ("embed-mtl", {"unobserved_power": 0.5}, "cold"),
     ("embed-mtl", {"offsets": "alternate", "ridge_items": 100.0}, "warm"),
     ("embed-mtl", {"unobserved_power": 0.5, "averaging": "exponential", "warmup_steps": 5}, "warm"),
     ("embed", {"offsets": "none", "batch_size": 7}, None),

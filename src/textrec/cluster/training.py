@@ -22,7 +22,6 @@ from textrec.errors import ArgumentError, TextrecError, TextrecWarning, Training
 from textrec.learn.checkpoints import forget
 from textrec.learn.model import Checkpoint, Model, Monitor
 from textrec.learn.recommender import Recommender
-from textrec.learn.word_vectors import named_vectors
 from textrec.models.embed import EmbedModel
 from textrec.models.gru import GruModel
 from textrec.models.neural import NeuralModel
@@ -44,12 +43,14 @@ def check_trainable(model: Model) -> NeuralModel:
     """The model, when several processes can train it.
 
     Raises:
-        ArgumentError: another model or recipe, or a GPU.
+        ArgumentError: another model, recipe or loss, or a GPU.
     """
     if not isinstance(model, EmbedModel | GruModel):
         raise ArgumentError(f"a cluster trains embed, embed-mtl, gru and gru-mtl, got {model.name!r}")
     if model.config.recipe != "exact":
         raise ArgumentError(f"a cluster trains by the recipe exact, got {model.config.recipe!r}")
+    if model.config.loss != "squared":
+        raise ArgumentError(f"a cluster trains by the loss squared: others compare texts, got {model.config.loss!r}")
     if model.device not in ("auto", "cpu"):
         raise ArgumentError(f"a cluster trains on processors: device must be auto or cpu, got {model.device!r}")
     return model
@@ -91,7 +92,7 @@ def fit_on_cluster(
     trained.check_data(train)
     if workers < 1 or threads < 1:
         raise ArgumentError(f"workers and threads must be at least 1, got {workers} and {threads}")
-    trained.word_vectors = trained.word_vectors or named_vectors(model.config.word_vectors)  # files of this machine
+    trained.word_vectors, _ = trained._starting_vectors()  # from files of this machine
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="textrec-")))
         if checkpoint is None and cluster == "local":

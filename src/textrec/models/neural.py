@@ -98,7 +98,7 @@ class NeuralModel(SolvedModel):
     def _starting_vectors(self) -> tuple[WordVectors | None, float | None]:
         """Word vectors to start from and the norm they are brought to; None: as they are, with the layer over them."""
         if folder := getattr(self.config, "encoder_weights", None):
-            return read_encoder_weights(folder), None
+            return self.word_vectors or read_encoder_weights(folder), None
         return self.word_vectors or named_vectors(self.config.word_vectors), self.config.vector_norm
 
     def _run_exact(
