@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
+.PHONY: help demo test test-cluster lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -40,6 +40,10 @@ test: lint ## lint, then the tests with their coverage (at least 90 %)
 
 soak: $(INSTALLED) ## all tests, the long forms too
 	$(PYTEST)
+
+test-cluster: $(INSTALLED) ## install Ray and run the tests of training and ranking on several processes
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_cluster.py tests/test_cluster_ray.py
 
 docs: $(INSTALLED) ## the documentation site, into site/; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -180,9 +180,9 @@ def measure_recommend(items: int, work: Path, sample: int) -> dict[str, Any]:
         "users": n_users,
         "items": model.data.n_items,
         "k": TOP,
-        "approximate": approximate,  # False: the index did not reach its recall, and search stayed exact
+        "approximate": approximate,
         "recall_at_50": found.select(pl.len()).collect(engine="streaming").item() / len(exact),
-        "recall_at_50_calibrated": recall,
+        "recall_at_50_sample": recall,
         "users_a_second": n_users / parts["approximate"]["seconds"],
         "users_a_processor_second": n_users / parts["approximate"]["processor"],
         "exact_users": len(some),

@@ -25,6 +25,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "protocol": ("folds", "dealing", "split_files", "splits", "ranking", "metrics"),
     "learn": (
         *(
+            "memory",
             "tensors",
             "group",
             "squared_loss",
@@ -53,7 +54,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("paper", "results", "figures", "document", "sections", "paper_tables", "report"),
         *("search_space", "search"),
     ),
-    "roof": ("explanation", "heatmap", "model_folder", "top_products", "retrieval", "everyone", "cluster"),
+    "roof": ("explanation", "heatmap", "model_folder", "top_products", "cells", "retrieval", "everyone"),
+    "cluster": ("session", "processes", "member", "training", "blocks", "using"),
     "serve": (
         *("limits", "problems", "storage", "items", "live", "service", "metrics", "guard", "gate"),
         *("requests", "responses", "routes", "page", "app", "connection", "running"),

@@ -1,7 +1,7 @@
 """The best items for every user of a model, as a stream of frames: memory does not grow with the users.
 
-A model whose score is a dot product is searched tile by tile or through an approximate index (`retrieval`); any other
-model ranks as `recommend` does.
+A model whose score is a dot product is searched tile by tile (`top_products`), or nearly exactly with the items in
+cells (`cells`); any other model ranks as `recommend` does.
 
 Shapes: `B` users of a block, `C` candidates, `K` factors.
 """
@@ -15,23 +15,27 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from textrec.cells import Cells
 from textrec.dataset import Rows
 from textrec.errors import ArgumentError
 from textrec.learn.lists import NOTHING, ranked_frame
 from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
-from textrec.retrieval import APPROXIMATE_ABOVE, ItemIndex
+from textrec.top_products import top_products
 
 __all__ = ["Everyone", "Search", "recommend_everyone"]
 
 Search = Literal["auto", "exact", "approximate"]
-"""`auto` is approximate above 200,000 candidates, where usearch is installed."""
+"""`auto` is approximate above `APPROXIMATE_ABOVE` candidates."""
+
+APPROXIMATE_ABOVE = 200_000
+"""Up to here exact lists take a millisecond a user or less (K = 64, one core; docs/scale.md)."""
 
 BLOCK = 1 << 12
 """Users ranked at once: their lists take a few megabytes."""
 
-CALIBRATION = 10_000
-"""Users among whom the index chooses those it is calibrated with."""
+SAMPLE = 1_000
+"""Users whose exact lists say into how many cells to look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,7 @@ class Everyone:
 
     frames: Iterator[pl.DataFrame]  # `user_id, rank, item_id, score`; the first one is empty
     approximate: bool
-    recall: float  # at 50, against exact search, as measured when the index was built; 1 for exact search
+    recall: float  # at k, against the exact lists of a sample of the users; 1 for exact search
 
 
 def recommend_everyone(
@@ -63,9 +67,7 @@ def recommend_everyone(
         users: rows of the users to rank; None for all.
 
     Raises:
-        ArgumentError: as `recommend`; or `approximate` for a model whose score is no dot product, or with fewer than
-            four times k candidates.
-        MissingExtraError: `approximate` without usearch.
+        ArgumentError: as `recommend`; or `approximate` for a model whose score is no dot product.
     """
     if search not in ("auto", "exact", "approximate"):
         raise ArgumentError(f"search must be auto, exact or approximate, got {search!r}")
@@ -82,17 +84,24 @@ def recommend_everyone(
         names = None if users is None else model.data.users.names(users).to_list()
         return Everyone(model.recommend_blocks(names, k=k, items=items, exclude_seen=exclude_seen), False, 1.0)
     rows = np.arange(model.data.n_users) if users is None else users
-    approximate = None if search == "auto" and len(selection) > APPROXIMATE_ABOVE else search == "approximate"
-    some = np.random.default_rng(model.seed).permutation(len(rows))[:CALIBRATION]
-    index = ItemIndex(reps, approximate=approximate, queries=model._user_reps(rows[some]), seed=model.seed)
     seen = selection.columns_of(model.data.likes) if exclude_seen else None
+    cells = None
+    if len(rows) and (search == "approximate" or (search == "auto" and len(selection) > APPROXIMATE_ABOVE)):
+        some = rows[np.sort(np.random.default_rng(model.seed).permutation(len(rows))[:SAMPLE])]
+        known = None if seen is None else seen[some]
+        cells = Cells(reps, model._user_reps(some), k, seen=known, seed=model.seed)
+        cells = cells if cells.worthwhile or search == "approximate" else None
 
     def frames() -> Iterator[pl.DataFrame]:
         names, ids = model.data.users, selection.ids
         yield ranked_frame("user_id", names.names(rows[:0]), "item_id", ids, *NOTHING)
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
-            found = index.search_many(model._user_reps(block), k, banned=None if seen is None else seen[block])
+            queries, known = model._user_reps(block), None if seen is None else seen[block]
+            if cells is None:
+                found = top_products(queries, reps, k, seen=known)
+            else:
+                found = cells.search(queries, k, seen=known)
             yield ranked_frame("user_id", names.names(block), "item_id", ids, *found)
 
-    return Everyone(frames(), index.approximate, index.recall)
+    return Everyone(frames(), cells is not None, 1.0 if cells is None else cells.recall)

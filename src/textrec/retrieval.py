@@ -1,4 +1,4 @@
-"""The best items for a user fast: exact dot products, or an approximate index when the catalogue is large.
+"""The best items for one user fast: exact dot products, or an approximate index when the catalogue is large.
 
 The index is a graph over the item vectors (HNSW, usearch). Its edges follow the dot product itself (Morozov and Babenko
 2018): on vectors of CiteULike-a that finds 0.998 of the best 50. Where it does not find enough, such as among vectors
@@ -9,7 +9,7 @@ same effort. What the graph finds is scored exactly again.
 Nobody needs to trust the graph: when it is built, its effort is raised until recall against exact search is at least
 `RECALL` on queries like those it will get, and where that cannot be reached search stays exact.
 
-Shapes: `I` items, `K` factors, `Q` queries, `n` rows that the graph returns for each.
+Shapes: `I` items, `K` factors, `Q` queries.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textrec.dataset import Csr, Rows
+from textrec.dataset import Rows
 from textrec.errors import ArgumentError, MissingExtraError
-from textrec.protocol.ranking import top_k
-from textrec.top_products import pairs_of, top_products
 
 __all__ = ["APPROXIMATE_ABOVE", "RECALL", "ItemIndex", "best"]
 
@@ -119,52 +117,6 @@ class ItemIndex:
         scores = self.vectors[rows] @ query
         order = best(scores, k)
         return rows[order], scores[order]
-
-    def search_many(self, queries: FloatArray, k: int, *, banned: Csr = None) -> tuple[Rows, FloatArray]:
-        """`search` for many queries at once, on all cores.
-
-        Args:
-            queries: float32 [Q, K].
-            k: how many, ≥ 1.
-            banned: CSR [Q, I] of what may not be returned.
-
-        Returns:
-            Rows int64 and scores float32, both [Q, min(k, I)], best first; −1 and −inf where there are no more.
-        """
-        if self._graph is None:
-            return top_products(queries, self.vectors, k, seen=banned)
-        width = min(k, len(self.vectors))
-        rows, scores = np.full((len(queries), width), -1, np.int64), np.full((len(queries), width), -np.inf, np.float32)
-        sizes = np.zeros(len(queries), np.int64) if banned is None else np.diff(banned.indptr).astype(np.int64)
-        # Who has seen more must be given more. Of those who have seen about as much, all are given as many.
-        spare = np.where(sizes > 0, 1 << np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64), 0)
-        for size in np.unique(spare).tolist():
-            some = np.flatnonzero(spare == size)
-            seen = None if banned is None else banned[some]
-            count = SPARE * k + size
-            if count > len(self.vectors) // 2:
-                rows[some], scores[some] = top_products(queries[some], self.vectors, k, seen=seen)
-            else:
-                rows[some], scores[some] = self._best_near(queries[some], k, count, seen)
-        return rows, scores
-
-    def _best_near(self, queries: FloatArray, k: int, count: int, banned: Csr) -> tuple[Rows, FloatArray]:
-        points = np.zeros((max(len(queries), 2), self._graph.ndim), np.float32)  # for one query, keys have another form
-        points[: len(queries), : queries.shape[1]] = queries
-        found = self._graph.search(points, count, threads=0)
-        real = np.arange(count) < np.asarray(found.counts)[:, None]
-        near = np.where(real, np.asarray(found.keys).astype(np.int64), -1)[: len(queries)]
-        near.sort(axis=1)  # [Q, n] so that ties go to the lower row
-        scores = np.matmul(self.vectors[near], queries[:, :, None])[:, :, 0]
-        scores[near < 0] = -np.inf
-        if banned is not None and banned.nnz:
-            row, column = pairs_of(banned)
-            seen = np.sort(row * len(self.vectors) + column)
-            own = np.arange(len(near))[:, None] * len(self.vectors) + near
-            place = np.minimum(np.searchsorted(seen, own), len(seen) - 1)
-            scores[seen[place] == own] = -np.inf
-        places, values = top_k(scores, k)
-        return np.where(places >= 0, np.take_along_axis(near, np.maximum(places, 0), 1), -1), values
 
     def _exact(self, query: FloatArray, k: int, banned: Rows | None = None) -> tuple[Rows, FloatArray]:
         scores = self.vectors @ np.asarray(query, np.float32)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from textrec.dataset import Csr, Rows
 from textrec.errors import ArgumentError
 
-__all__ = ["pairs_of", "top_products"]
+__all__ = ["merged", "pairs_of", "top_products"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -74,12 +74,18 @@ def _top(
             passing = np.flatnonzero((scores >= bar) & (scores > -np.inf))
         if len(passing):
             row, place = np.divmod(passing, scores.shape[1])
-            columns, best = _merged(columns, best, row, first + place, scores.ravel()[passing])
+            columns, best = merged(columns, best, row, first + place, scores.ravel()[passing])
     return columns, best
 
 
-def _merged(columns: Rows, best: FloatArray, row: Rows, column: Rows, score: FloatArray) -> tuple[Rows, FloatArray]:
-    """The best k of each query among those it had [Q, k] and new ones [m], which come by row, then by column."""
+def merged(columns: Rows, best: FloatArray, row: Rows, column: Rows, score: FloatArray) -> tuple[Rows, FloatArray]:
+    """The best k of each query among those it had [Q, k] and new ones [m]; among equal scores the first.
+
+    Args:
+        columns: candidates that the queries had, −1 for none.
+        best: their scores, falling, −inf for none.
+        row, column, score: query, candidate and score of each new one.
+    """
     n, k = columns.shape
     rows = np.concatenate([np.repeat(np.arange(n), k), row])
     all_columns, all_scores = np.concatenate([columns.ravel(), column]), np.concatenate([best.ravel(), score])

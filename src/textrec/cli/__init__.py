@@ -117,6 +117,7 @@ _add(
     "textrec train --likes likes.csv --items items.jsonl --out model/ --model embed-mtl",
     "textrec train citeulike-a --out model/ --model embed --learning-rate 0.01 --threads 2",
     "textrec train citeulike-a --out model/ --model gru-mtl --word-vectors vectors/ --resume",
+    "textrec train citeulike-a --out model/ --model gru-mtl --cluster local --workers 2",
     takes_config=True,
 )
 _add(
@@ -133,6 +134,7 @@ _add(
     "textrec recommend model/ --user 17 --items new.jsonl --only new --json",
     "textrec recommend model/ --liked 3,18 --liked-text 'Graph networks for protein folding'",
     "textrec recommend model/ --all-users --out recs.parquet",
+    "textrec recommend model/ --all-users --out recs.parquet --cluster auto --workers 8",
     "textrec recommend model/ --all-users -k 50 --out recs.parquet --search approximate",
 )
 _add(audience, USE, "textrec audience model/ --text 'Graph networks for protein folding'", "textrec audience model/ 18")
@@ -146,7 +148,12 @@ _add(
     "textrec explain model/ --text 'Graph networks for protein folding' --liked 3,18 --json",
     "textrec explain model/ --text 'Graph networks for protein folding' --tag proteins",
 )
-_add(encode, USE, "textrec encode model/ items.jsonl --out vectors.parquet")
+_add(
+    encode,
+    USE,
+    "textrec encode model/ items.jsonl --out vectors.parquet",
+    "textrec encode model/ items.parquet --out vectors.parquet --cluster auto --workers 8",
+)
 _add(
     serve,
     USE,

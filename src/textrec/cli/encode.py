@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textrec.cli.options import Device, Encoding, ModelFolder, Threads
+from textrec.cli.options import Cluster, Device, Encoding, ModelFolder, Threads, Workers
 from textrec.cli.output import check_format, say, write_frames
 from textrec.cli.progress import counted
-from textrec.cli.running import load_model, warn
+from textrec.cli.running import load_model, shared_by, warn
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,9 +35,12 @@ def encode(
     encoding: Encoding = "utf-8",
     threads: Threads = None,
     device: Device = "auto",
+    cluster: Cluster = None,
+    workers: Workers = None,
 ) -> None:
     """Turn texts into vectors: a table of item_id and vector."""
     check_format(out, (".parquet", ".jsonl"))
+    shared = shared_by(cluster, workers, threads)
     recommender = load_model(model, device=device, threads=threads)
     from textrec.data.tables import read_items
 
@@ -48,8 +51,13 @@ def encode(
     import polars as pl
 
     schema = {"item_id": pl.String, "vector": pl.Array(pl.Float32, dim)}
-    frames = counted("encoding", _frames(recommender, table, dim, schema), len(table), len)
-    write_frames(out, schema, frames)
+    if shared is None:
+        frames = _frames(recommender, table, dim, schema)
+    else:
+        from textrec.cluster.using import encode_blocks
+
+        frames = encode_blocks(recommender, table, **shared)
+    write_frames(out, schema, counted("encoding", frames, len(table), len))
     say(f"wrote {len(table):,} vectors of {dim:,} numbers to {out}")
 
 

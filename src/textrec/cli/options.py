@@ -9,6 +9,7 @@ import typer
 
 __all__ = [
     "Candidates",
+    "Cluster",
     "ConfigFile",
     "Cutoff",
     "Data",
@@ -28,6 +29,7 @@ __all__ = [
     "Texts",
     "Threads",
     "TopK",
+    "Workers",
 ]
 
 Data = Annotated[
@@ -66,6 +68,18 @@ ConfigFile = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every random choice.")]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, metavar="N", show_default="all cores", help="Processor threads.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="local|auto|HOST:PORT",
+        show_default="this process alone",
+        help="Share the work among processes (extra ray): of this machine, or of a Ray cluster it belongs to.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", show_default="2", help="With --cluster: how many, each with --threads (1)."),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textrec.cli.listing import Labels, grouped, print_lists
-from textrec.cli.options import Device, Encoding, Json, ModelFolder, Threads, TopK
+from textrec.cli.options import Cluster, Device, Encoding, Json, ModelFolder, Threads, TopK, Workers
 from textrec.cli.output import check_format, print_json, say, write_frames
 from textrec.cli.progress import counted, spinner
-from textrec.cli.running import load_model
+from textrec.cli.running import load_model, shared_by
 from textrec.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -53,17 +53,23 @@ def recommend(
     encoding: Encoding = "utf-8",
     threads: Threads = None,
     device: Device = "auto",
+    cluster: Cluster = None,
+    workers: Workers = None,
 ) -> None:
     """Recommend items to users, or to somebody who was never trained."""
     asked = _asked(user, liked, liked_text, all_users, out)
     _check_pool(items, only)
     _check_search(search, all_users)
+    shared = shared_by(cluster, workers, threads)
+    if shared is not None and (not all_users or search == "approximate"):
+        raise ArgumentError("--cluster shares the exact search of --all-users; leave it out for anything else")
     recommender = load_model(model, device=device, threads=threads)
     pool, new = None, None
     if items is not None and only != "known":
         pool, new = _pool(recommender.data.items, items, only, encoding)
     if all_users and out is not None:
-        _write_everyone(out, recommender, {"k": k, "items": pool, "exclude_seen": not include_seen}, search, as_json)
+        how: dict[str, Any] = {"k": k, "items": pool, "exclude_seen": not include_seen}
+        _write_everyone(out, recommender, how, search, as_json, shared)
         return
     blocks = recommender.recommend_blocks(**asked, k=k, items=pool, exclude_seen=not include_seen)
     if out is not None:
@@ -155,12 +161,25 @@ def catalogue_and(catalogue: Items, new: Items) -> Items:
     )
 
 
-def _write_everyone(out: Path, model: Any, wanted: dict[str, Any], search: str | None, as_json: bool) -> None:
+def _write_everyone(
+    out: Path,
+    model: Any,
+    wanted: dict[str, Any],
+    search: str | None,
+    as_json: bool,
+    shared: dict[str, Any] | None,
+) -> None:
+    if shared is not None:
+        from textrec.cluster.using import recommend_blocks
+
+        facts = {"search": "exact", "recall_at_50": 1.0}
+        _write(out, recommend_blocks(model, **wanted, **shared), model.data.n_users, as_json, facts)
+        return
     from textrec.everyone import recommend_everyone
 
     with spinner("preparing the search"):
         everyone = recommend_everyone(model, **wanted, search=search or "auto")  # type: ignore[arg-type]
-    facts = {"search": "approximate" if everyone.approximate else "exact", "recall_at_50": everyone.recall}
+    facts = {"search": "approximate" if everyone.approximate else "exact", "recall": everyone.recall}
     _write(out, everyone.frames, model.data.n_users, as_json, facts)
 
 
@@ -181,5 +200,5 @@ def _write(out: Path, blocks: Any, users: int, as_json: bool, facts: dict[str, A
         print_json({"out": str(out), "rows": rows, **(facts or {})})
     else:
         near = facts is not None and facts["search"] == "approximate"
-        how = f" (approximate: finds {facts['recall_at_50']:.1%} of the best 50)" if near and facts else ""
+        how = f" (approximate: {facts['recall']:.1%} of the exact lists)" if near and facts else ""
         say(f"wrote {rows:,} recommendations to {out}{how}")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from textrec.errors import TextrecError, TextrecWarning
+from textrec.errors import ArgumentError, TextrecError, TextrecWarning
 
 if TYPE_CHECKING:
     from textrec.dataset import Dataset
     from textrec.learn.recommender import Recommender
 
-__all__ = ["load_model", "note", "read_data", "run", "set_threads", "show_problems", "warn"]
+__all__ = ["load_model", "note", "read_data", "run", "set_threads", "shared_by", "show_problems", "warn"]
 
 BAD_INPUT, STOPPED = 2, 130
 SHOWN_WARNINGS = 5
@@ -128,7 +128,6 @@ def read_data(
 ) -> Dataset:
     """The data set that the shared options describe; its problems are shown unless `quiet`."""
     from textrec.data.source import read
-    from textrec.errors import ArgumentError
 
     if data is None and (likes is None or items is None):
         raise ArgumentError("no data: give the folder or name DATA, or both --likes FILE and --items FILE")
@@ -147,6 +146,23 @@ def show_problems(dataset: Dataset, shown: int = SHOWN_WARNINGS) -> None:
     rest = len(dataset.problems) - shown
     if rest > 0:
         warn(f"… and {rest:,} more; `textrec data info` lists them all")
+
+
+def shared_by(cluster: str | None, workers: int | None, threads: int | None) -> dict[str, Any] | None:
+    """The arguments of what `textrec.cluster` does, None without --cluster.
+
+    Raises:
+        ArgumentError: no address of a cluster, or --workers without one.
+        MissingExtraError: Ray is not installed.
+    """
+    if cluster is None:
+        if workers is not None:
+            raise ArgumentError("--workers needs --cluster, such as --cluster local")
+        return None
+    from textrec.cluster.session import check_address
+
+    check_address(cluster)
+    return {"cluster": cluster, "workers": workers or 2, "threads": threads or 1}
 
 
 def load_model(folder: Any, *, device: str, threads: int | None) -> Recommender:

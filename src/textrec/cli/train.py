@@ -11,6 +11,7 @@ import typer
 
 from textrec.cli.flags import changed, configuration
 from textrec.cli.options import (
+    Cluster,
     ConfigFile,
     Data,
     Device,
@@ -24,10 +25,11 @@ from textrec.cli.options import (
     Seed,
     Strict,
     Threads,
+    Workers,
 )
 from textrec.cli.output import say
 from textrec.cli.progress import monitored, spinner
-from textrec.cli.running import read_data, set_threads, show_problems, warn
+from textrec.cli.running import read_data, set_threads, shared_by, show_problems, warn
 
 if TYPE_CHECKING:
     from textrec.dataset import Dataset
@@ -81,6 +83,8 @@ def train(
     seed: Seed = 0,
     threads: Threads = None,
     device: Device = "auto",
+    cluster: Cluster = None,
+    workers: Workers = None,
 ) -> None:
     """Train a model and write it to a folder.
 
@@ -90,6 +94,7 @@ def train(
     """
     set_threads(threads)
     check_place(out)
+    shared = shared_by(cluster, workers, threads)
     config = configuration(ctx, model, config_file)
     from textrec.learn.model import Checkpoint
     from textrec.model_folder import check_likes_may_go, save
@@ -97,6 +102,10 @@ def train(
 
     recommender = create(model, config, seed=seed, device=device)
     check_likes_may_go(recommender, not without_likes)
+    if shared is not None:
+        from textrec.cluster.training import check_trainable
+
+        check_trainable(recommender)
     how = _validation(recommender, validate)
     with spinner("reading"):
         dataset = read_data(data, likes, items, min_rating, strict, encoding, quiet=True)
@@ -108,7 +117,13 @@ def train(
     fold = _held_out(dataset, how, seed, asked=validate is not None)
     with monitored(f"training {model}", json_log) as monitor:
         checkpoint = Checkpoint(checkpoint_folder(out), checkpoint_every, resume)
-        recommender.fit(dataset, validation=fold, monitor=monitor, checkpoint=checkpoint)
+        how_to_fit: dict[str, Any] = {"validation": fold, "monitor": monitor, "checkpoint": checkpoint}
+        if shared is None:
+            recommender.fit(dataset, **how_to_fit)
+        else:
+            from textrec.cluster.training import fit_on_cluster
+
+            fit_on_cluster(recommender, dataset, **how_to_fit, **shared)
     place = save(recommender, out, with_likes=not without_likes)
     if not recommender.report.interrupted:
         shutil.rmtree(checkpoint_folder(out), ignore_errors=True)

@@ -13,7 +13,9 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -27,9 +29,11 @@ from textrec.learn.model import Checkpoint
 from textrec.learn.tensors import to_tensor
 
 __all__ = [
+    "REFIT",
     "Checkpoints",
     "Saved",
     "State",
+    "forget",
     "load_optimizer_state",
     "module_state",
     "optimizer_state",
@@ -41,6 +45,9 @@ State = dict[str, Tensor]
 """Named tensors, enough to put something back as it was."""
 
 FILE = "checkpoint.safetensors"
+REFIT = "refit"
+"""Folder, inside the checkpoint's, of the passes over all items after early stopping."""
+
 _GENERATOR = "generator"
 
 
@@ -115,6 +122,15 @@ class Checkpoints:
             )
         torch.set_rng_state(tensors.pop(_GENERATOR))
         return Saved(position, part(tensors, "now."), part(tensors, "best."))
+
+
+def forget(folder: Path) -> None:
+    """Remove the checkpoints that training wrote into a folder, and it too when nothing else is in it."""
+    for place in (folder / REFIT, folder):
+        for file in (*place.glob(FILE), *place.glob(f"{Path(FILE).stem}.new-*")):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds something else, or is not there
+            place.rmdir()
 
 
 def part(tensors: State, prefix: str) -> State:

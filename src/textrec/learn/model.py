@@ -182,15 +182,19 @@ class Model(ABC):
             CapabilityError: a model that reads words in order was given a bag of words.
             DataError: there are no likes.
         """
+        self.check_data(train)
+        self.data = train
+        self.likes_known = True
+        self._fit(train, validation, monitor, checkpoint)
+        return self
+
+    def check_data(self, train: Dataset) -> None:
+        """Refuse data that `fit` cannot learn from; its errors."""
         if not train.items.documents.ordered and "bag_of_words" not in self.capabilities:
             reason = "it reads words in order and the data hold word counts only"
             raise CapabilityError(self.name, "bag_of_words", models_with("bag_of_words"), reason)
         if train.n_likes == 0:
             raise DataError(f"{train.name or 'the data'}: there are no likes to learn from")
-        self.data = train
-        self.likes_known = True
-        self._fit(train, validation, monitor, checkpoint)
-        return self
 
     def _item_reps(self, selection: Selection) -> Any:
         if selection.new is None:

@@ -105,6 +105,8 @@ class Recommender(Model):
         else:
             names, folded, seen = self._folded(liked)
             rows, represent = np.arange(len(names)), folded.__getitem__
+        # before the first list is asked for, everything is checked and nothing computed
+        yield ranked_frame("user_id", names.names(rows[:0]), "item_id", selection.ids, *NOTHING)
         item_reps = self._item_reps(selection)
         ranked = rank_blocks(
             lambda block: self._score(represent(block), item_reps),
@@ -113,7 +115,6 @@ class Recommender(Model):
             seen=selection.columns_of(seen) if exclude_seen else None,
             k=k,
         )
-        yield ranked_frame("user_id", names.names(rows[:0]), "item_id", selection.ids, *NOTHING)
         for block, columns, values in ranked:
             yield ranked_frame("user_id", names.names(block), "item_id", selection.ids, columns, values)
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from textrec.errors import TrainingError
 from textrec.learn.checkpoints import Checkpoints, State
 from textrec.learn.group import ALONE, Group
+from textrec.learn.memory import free_large_blocks_at_once
 from textrec.learn.model import Checkpoint, FitReport, Monitor
 
 __all__ = ["Schedule", "Trainee", "train"]
@@ -111,6 +112,7 @@ def train(
         TrainingError: the loss is not a number; names step, batch and learning rate.
         CheckpointError: a checkpoint that cannot be resumed.
     """
+    free_large_blocks_at_once()
     checkpoints = Checkpoints(checkpoint if group.rank == 0 else None, identity)
     monitor = monitor if group.rank == 0 else None
     position, best = _Position(), trainee.snapshot()

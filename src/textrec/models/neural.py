@@ -18,7 +18,7 @@ import torch
 
 from textrec.dataset import Csr, Dataset, Items
 from textrec.learn.averaging import Averaging
-from textrec.learn.checkpoints import part_of
+from textrec.learn.checkpoints import REFIT, part_of
 from textrec.learn.encoders import TextEncoder
 from textrec.learn.exact import ExactTrainee, encode_documents
 from textrec.learn.group import ALONE, Group
@@ -114,7 +114,7 @@ class NeuralModel(SolvedModel):
         chosen = self.report
         if self.config.refit_epochs == 0 or chosen.interrupted:
             return
-        last = checkpoint and replace(checkpoint, folder=checkpoint.folder / "refit")
+        last = checkpoint and replace(checkpoint, folder=checkpoint.folder / REFIT)
         told = monitor and (lambda event: monitor({**event, "refit": True}))
         self._train_exact(train, None, self.config.refit_epochs, REFIT_RATE, told, last)
         tokens = chosen.tokens_encoded + self.report.tokens_encoded

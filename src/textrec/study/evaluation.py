@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import importlib.metadata
 import os
@@ -22,6 +20,7 @@ import polars as pl
 from textrec import __version__
 from textrec.dataset import Dataset
 from textrec.errors import ArgumentError
+from textrec.learn.memory import give_back_free_memory
 from textrec.learn.model import Monitor
 from textrec.learn.recommender import Recommender
 from textrec.protocol.metrics import LIST_LENGTH, FoldRanking, UserMetrics, aggregate, rank_fold, summary, tag_recall
@@ -211,8 +210,7 @@ def _reset_peak() -> None:
     What earlier folds of the process used and freed is given back first; it would count as this fold's otherwise.
     """
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back_free_memory()
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:

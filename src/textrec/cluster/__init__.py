@@ -1,0 +1,1 @@
+"""Training and ranking on several processes or machines, on Ray (extra `ray`)."""
