@@ -47,7 +47,7 @@ def test_table_and_drawing_are_those_of_the_figures(cost: ModuleType) -> None:
 
 def test_figures_are_those_of_the_runs(cost: ModuleType) -> None:
     entries = committed(cost)
-    assert entries == cost.with_quality(entries, cost.quality()), "run `make bench-cost --models` after a new run"
+    assert entries == cost.with_quality(entries, cost.quality()), "run `make readme` after a new run"
 
 
 def test_every_model_that_ranks_new_items_is_a_row(cost: ModuleType) -> None:
