@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmark_scripts import script
 from textrec.data.sample import sample
 from textrec.registry import MODELS
 
@@ -23,12 +23,7 @@ ENTRIES: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def cost() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cost", ROOT / "benchmarks" / "cost.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("cost")
 
 
 def committed(cost: ModuleType) -> dict[str, Any]:

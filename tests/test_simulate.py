@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
+from benchmark_scripts import script
 from textrec.data.source import read
 from textrec.dataset import Dataset
 from textrec.study.evaluation import evaluate
@@ -18,17 +17,7 @@ from textrec.study.evaluation import evaluate
 ROOT = Path(__file__).parents[1]
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("simulate", ROOT / "benchmarks" / "simulate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["simulate"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-simulate = load()
+simulate = script("simulate")
 SIZES = {"users": 3000, "items": 2000, "likes": 60_000, "tokens": 30_000, "tags": 100, "words": 1000}
 
 
