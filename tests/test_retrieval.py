@@ -70,3 +70,10 @@ def test_bad_arguments() -> None:
         ItemIndex(np.full((2, 2), np.nan, np.float32))
     with pytest.raises(ArgumentError, match="k must be at least 1, got 0"):
         ItemIndex(vectors(10)).search(vectors(1)[0], 0)
+
+
+def test_a_graph_built_by_several_threads_never_falls_into_parts() -> None:
+    rng = np.random.default_rng(0)
+    items = (rng.gamma(2.0, size=(3000, 1)) * np.abs(rng.normal(size=(3000, 32)))).astype(np.float32)
+    queries = np.abs(rng.normal(size=(50, 32))).astype(np.float32)
+    assert all(ItemIndex(items, approximate=True, queries=queries).approximate for _ in range(6))

@@ -34,6 +34,9 @@ RECALL, RECALL_AT = 0.99, 50
 
 QUERIES = 200
 EFFORTS = (64, 128, 256, 512, 1024, 2048)
+FIRST = 1000
+"""Points that are added one by one, before threads add the others."""
+
 SPARE = 2
 """The graph is asked for this many times the items wanted, which are then scored exactly."""
 
@@ -145,7 +148,11 @@ class ItemIndex:
         for metric, points in (("ip", self.vectors), ("cos", np.column_stack([self.vectors, rest]))):
             size = points.shape[1]
             self._graph = Index(ndim=size, metric=metric, dtype="f32", connectivity=32, expansion_add=128)
-            self._graph.add(np.arange(len(points)), points, copy=False, threads=0)
+            # added at once by several threads, the first points can miss each other, and the graph falls into parts
+            for part, threads in ((slice(0, FIRST), 1), (slice(FIRST, None), 0)):
+                keys = np.arange(len(points))[part]
+                if len(keys):
+                    self._graph.add(keys, points[part], copy=False, threads=threads)
             self._points = points  # the graph reads them where they are
             for effort in EFFORTS:
                 self._graph.expansion_search = effort
@@ -153,11 +160,8 @@ class ItemIndex:
                 self.recall = float(np.mean(found))
                 if self.recall >= RECALL:
                     return
-        self._graph, self._points, self.recall = (
-            None,
-            None,
-            1.0,
-        )  # such vectors have no neighbourhoods a graph could follow
+        # such vectors have no neighbourhoods a graph could follow
+        self._graph, self._points, self.recall = None, None, 1.0
 
     def _recall(self, query: FloatArray, truth: Rows) -> float:
         return len(np.intersect1d(self.search(query, RECALL_AT)[0], truth)) / len(truth)
