@@ -34,8 +34,9 @@ RECALL, RECALL_AT = 0.99, 50
 
 QUERIES = 200
 EFFORTS = (64, 128, 256, 512, 1024, 2048)
-FIRST = 1000
-"""Points that are added one by one, before threads add the others."""
+FIRST = 20_000
+"""Points that are added one by one, in a few seconds, before threads add the others: with 8 threads a graph of 4,000
+points of which 3,000 were added at once found between 0.977 and 1.0 of the neighbours, added one by one always 1.0."""
 
 SPARE = 2
 """The graph is asked for this many times the items wanted, which are then scored exactly."""
