@@ -77,8 +77,9 @@ def test_approximate_search_finds_nearly_all(model: Recommender, exclude_seen: b
 
 def test_auto_is_approximate_for_many_items(model: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not recommend_everyone(model, k=5).approximate
-    monkeypatch.setattr(everyone, "APPROXIMATE_ABOVE", 100)
-    monkeypatch.setattr("textrec.cells.WORTH", 0)  # looking into that many cells is not worth it
+    monkeypatch.setattr("textrec.retrieval.APPROXIMATE_ABOVE", 100)
+    monkeypatch.setattr("textrec.cells.WORTH", 0)  # looking into that many cells is not worth it,
+    monkeypatch.setattr("textrec.graph.RECALL", 1.01)  # and a graph does not find enough
     assert not recommend_everyone(model, k=5).approximate
     monkeypatch.setattr("textrec.cells.WORTH", 1)
     assert recommend_everyone(model, k=5).approximate
@@ -123,15 +124,15 @@ def test_a_kill_leaves_nothing_under_the_final_name(model: Recommender, tmp_path
     out.parent.mkdir()
     script = f"""
         import sys, time
-        from textrec import everyone
+        from textrec import everyone, retrieval
         from textrec.cli import main
         everyone.BLOCK = 10
-        search = everyone.top_products
+        search = retrieval.top_products
         def slow(*arguments, **named):
             print("block", flush=True)
             time.sleep(0.2)
             return search(*arguments, **named)
-        everyone.top_products = slow
+        retrieval.top_products = slow
         main(["recommend", {str(folder)!r}, "--all-users", "--out", {str(out)!r}])
     """
     with subprocess.Popen(

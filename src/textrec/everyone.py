@@ -1,7 +1,6 @@
 """The best items for every user of a model, as a stream of frames: memory does not grow with the users.
 
-A model whose score is a dot product is searched tile by tile (`top_products`), or nearly exactly with the items in
-cells (`cells`); any other model ranks as `recommend` does.
+A model whose score is a dot product is searched as `retrieval` does; any other model ranks as `recommend` does.
 
 Shapes: `B` users of a block, `C` candidates, `K` factors.
 """
@@ -15,27 +14,20 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from textrec.cells import Cells
 from textrec.dataset import Rows
 from textrec.errors import ArgumentError
 from textrec.learn.lists import NOTHING, ranked_frame
 from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
-from textrec.top_products import top_products
+from textrec.retrieval import SAMPLE, ItemIndex
 
 __all__ = ["Everyone", "Search", "recommend_everyone"]
 
 Search = Literal["auto", "exact", "approximate"]
-"""`auto` is approximate above `APPROXIMATE_ABOVE` candidates."""
-
-APPROXIMATE_ABOVE = 200_000
-"""Up to here exact lists take a millisecond a user or less (K = 64, one core; docs/scale.md)."""
+"""`auto` is approximate above `retrieval.APPROXIMATE_ABOVE` candidates."""
 
 BLOCK = 1 << 12
 """Users ranked at once: their lists take a few megabytes."""
-
-SAMPLE = 1_000
-"""Users whose exact lists say into how many cells to look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +77,15 @@ def recommend_everyone(
         return Everyone(model.recommend_blocks(names, k=k, items=items, exclude_seen=exclude_seen), False, 1.0)
     rows = np.arange(model.data.n_users) if users is None else users
     seen = selection.columns_of(model.data.likes) if exclude_seen else None
-    cells = None
-    if len(rows) and (search == "approximate" or (search == "auto" and len(selection) > APPROXIMATE_ABOVE)):
-        some = rows[np.sort(np.random.default_rng(model.seed).permutation(len(rows))[:SAMPLE])]
-        known = None if seen is None else seen[some]
-        cells = Cells(reps, model._user_reps(some), k, seen=known, seed=model.seed)
-        cells = cells if cells.worthwhile or search == "approximate" else None
+    some = rows[np.sort(np.random.default_rng(model.seed).permutation(len(rows))[:SAMPLE])]
+    index = ItemIndex(
+        reps,
+        model._user_reps(some),
+        k,
+        seen=None if seen is None else seen[some],
+        approximate={"exact": False, "approximate": True}.get(search),
+        seed=model.seed,
+    )
 
     def frames() -> Iterator[pl.DataFrame]:
         names, ids = model.data.users, selection.ids
@@ -98,10 +93,7 @@ def recommend_everyone(
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
             queries, known = model._user_reps(block), None if seen is None else seen[block]
-            if cells is None:
-                found = top_products(queries, reps, k, seen=known)
-            else:
-                found = cells.search(queries, k, seen=known)
+            found = index.search(queries, k, seen=known)
             yield ranked_frame("user_id", names.names(block), "item_id", ids, *found)
 
-    return Everyone(frames(), cells is not None, 1.0 if cells is None else cells.recall)
+    return Everyone(frames(), index.approximate, index.recall)

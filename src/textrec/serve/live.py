@@ -24,7 +24,7 @@ from textrec.explanation import Reader
 from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import dense, stack, unit_rows
-from textrec.retrieval import APPROXIMATE_ABOVE, ItemIndex, best
+from textrec.retrieval import APPROXIMATE_ABOVE, SAMPLE, ItemIndex, best
 from textrec.serve.items import Catalogue, ItemTable, build_items
 from textrec.serve.problems import Refusal
 from textrec.serve.storage import StoredItem
@@ -34,6 +34,9 @@ __all__ = ["Live", "Ranked"]
 FloatArray = npt.NDArray[np.float32]
 Ranked = list[tuple[int, float]]
 """Rows and scores, best first."""
+
+CALIBRATED_AT = 50
+"""Length of the lists whose recall the index is measured with."""
 
 NO_ROWS: Rows = np.zeros(0, np.int64)
 
@@ -56,7 +59,8 @@ class Live:
         reps = model._known_reps(np.arange(model.data.n_items))
         index = None
         if isinstance(reps, np.ndarray) and len(reps) > APPROXIMATE_ABOVE and type(model)._score is Model._score:
-            index = ItemIndex(reps, queries=model._user_reps(np.arange(min(model.data.n_users, 10_000))))
+            some = np.random.default_rng(0).permutation(model.data.n_users)[:SAMPLE]
+            index = ItemIndex(reps, model._user_reps(some), CALIBRATED_AT, seen=model.data.likes[some])
         return cls(model, ItemTable(Catalogue(model.data.items)), reps, index)
 
     # ------------------------------------------------------------------ what changes
@@ -211,7 +215,10 @@ class Live:
     def _near(self, rep: Any, seen: Rows, k: int) -> Ranked:
         assert self.index is not None
         first = len(self.table.catalogue)
-        rows, values = self.index.search(rep[0], k, banned=seen[seen < first])
+        known = seen[seen < first]
+        banned = binary_csr(np.zeros(len(known), np.int64), known, (1, first))
+        found, scores = self.index.search(rep, k, seen=banned)
+        rows, values = found[0][found[0] >= 0], scores[0][found[0] >= 0]
         if self.added_reps is not None:
             more = self.model._score(rep, self.added_reps)[0]
             more[seen[seen >= first] - first] = -np.inf
