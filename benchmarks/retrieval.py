@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from textrec.dataset import Csr
 from textrec.model_folder import load
-from textrec.retrieval import SAMPLE, ItemIndex
+from textrec.retrieval.index import SAMPLE, ItemIndex
 
 RESULT = Path(__file__).parent / "results" / "retrieval.json"
 K, QUERIES, TARGET = 50, 2000, 0.98

@@ -30,13 +30,13 @@ from simulate import Library, simulate
 from textrec.cli.output import write_frames
 from textrec.data.source import read
 from textrec.dataset import Dataset
-from textrec.everyone import recommend_everyone
 from textrec.learn import exact
 from textrec.learn.alternation import Alternation
 from textrec.learn.exact import ExactTrainee
 from textrec.model_folder import load, save
 from textrec.models import neural
 from textrec.registry import create
+from textrec.retrieval.everyone import recommend_everyone
 
 LIKES_A_ROW, TOKENS_AN_ITEM, TOP = 50, 20, 50
 EMBED = {"factors": 64, "sweeps": 1, "refit_epochs": 0, "tag_epochs": 1}

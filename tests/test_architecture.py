@@ -54,7 +54,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("paper", "results", "figures", "document", "sections", "paper_tables", "report"),
         *("search_space", "search"),
     ),
-    "roof": ("explanation", "heatmap", "model_folder", "top_products", "cells", "graph", "retrieval", "everyone"),
+    "retrieval": ("top_products", "cells", "graph", "index", "everyone"),
+    "roof": ("explanation", "heatmap", "model_folder"),
     "cluster": ("session", "processes", "member", "training", "blocks", "using"),
     "serve": (
         *("limits", "problems", "storage", "items", "live", "service", "metrics", "guard", "gate"),

@@ -175,7 +175,7 @@ def _write_everyone(
         facts = {"search": "exact", "recall_at_50": 1.0}
         _write(out, recommend_blocks(model, **wanted, **shared), model.data.n_users, as_json, facts)
         return
-    from textrec.everyone import recommend_everyone
+    from textrec.retrieval.everyone import recommend_everyone
 
     with spinner("preparing the search"):
         everyone = recommend_everyone(model, **wanted, search=search or "auto")  # type: ignore[arg-type]

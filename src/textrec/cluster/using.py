@@ -13,8 +13,8 @@ import polars as pl
 from textrec.cluster.blocks import spread
 from textrec.dataset import Items
 from textrec.errors import TextrecWarning
-from textrec.everyone import recommend_everyone
 from textrec.learn.recommender import Recommender
+from textrec.retrieval.everyone import recommend_everyone
 
 __all__ = ["encode_blocks", "recommend_blocks"]
 

@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from textrec import graph as module
 from textrec.dataset import binary_csr
 from textrec.errors import MissingExtraError
-from textrec.graph import Graph
-from textrec.top_products import top_products
+from textrec.retrieval import graph as module
+from textrec.retrieval.graph import Graph
+from textrec.retrieval.top_products import top_products
 
 
 def vectors(n: int, k: int = 16, seed: int = 0) -> np.ndarray:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from textrec.cells import Cells
 from textrec.dataset import Csr, Rows
 from textrec.errors import ArgumentError, MissingExtraError
-from textrec.graph import Graph
-from textrec.top_products import top_products
+from textrec.retrieval.cells import Cells
+from textrec.retrieval.graph import Graph
+from textrec.retrieval.top_products import top_products
 
 __all__ = ["APPROXIMATE_ABOVE", "SAMPLE", "ItemIndex", "best"]
 

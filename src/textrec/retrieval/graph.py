@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textrec.cells import RECALL
 from textrec.dataset import Csr, Rows
 from textrec.errors import MissingExtraError
-from textrec.top_products import top_products
+from textrec.retrieval.cells import RECALL
+from textrec.retrieval.top_products import top_products
 
 __all__ = ["Graph"]
 

@@ -9,9 +9,9 @@ import pytest
 
 from textrec.dataset import Csr, binary_csr
 from textrec.errors import ArgumentError
-from textrec.graph import Graph
 from textrec.protocol.ranking import top_k
-from textrec.retrieval import ItemIndex, best
+from textrec.retrieval.graph import Graph
+from textrec.retrieval.index import ItemIndex, best
 
 
 def vectors(n: int, k: int = 16, seed: int = 0) -> np.ndarray:
@@ -62,8 +62,8 @@ def trained(n: int, seed: int) -> np.ndarray:
 
 
 def test_a_graph_where_cells_are_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textrec.retrieval.APPROXIMATE_ABOVE", 1000)
-    monkeypatch.setattr("textrec.cells.WORTH", 0)
+    monkeypatch.setattr("textrec.retrieval.index.APPROXIMATE_ABOVE", 1000)
+    monkeypatch.setattr("textrec.retrieval.cells.WORTH", 0)
     items, queries = trained(3000, 0), trained(100, 1)
     index, exact = ItemIndex(items, queries[:50], 50), ItemIndex(items, queries, 50, approximate=False)
     assert isinstance(index._index, Graph)
@@ -74,8 +74,8 @@ def test_a_graph_where_cells_are_no_faster(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_it_stays_exact_where_neither_is_worthwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textrec.retrieval.APPROXIMATE_ABOVE", 1000)
-    monkeypatch.setattr("textrec.graph.RECALL", 1.01)
+    monkeypatch.setattr("textrec.retrieval.index.APPROXIMATE_ABOVE", 1000)
+    monkeypatch.setattr("textrec.retrieval.graph.RECALL", 1.01)
     noise = np.random.default_rng(0).normal(size=(1500, 100)).astype(np.float32)
     index = ItemIndex(noise, noise[:50], 50)
     assert not index.approximate
@@ -85,7 +85,7 @@ def test_it_stays_exact_where_neither_is_worthwhile(monkeypatch: pytest.MonkeyPa
 
 def test_above_a_size_cells_are_chosen_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ItemIndex(vectors(3000), vectors(50), 10).approximate
-    monkeypatch.setattr("textrec.retrieval.APPROXIMATE_ABOVE", 1000)
+    monkeypatch.setattr("textrec.retrieval.index.APPROXIMATE_ABOVE", 1000)
     assert ItemIndex(vectors(3000), vectors(50), 10).approximate
     assert not ItemIndex(vectors(3000), vectors(50), 10, approximate=False).approximate
     assert not ItemIndex(vectors(3000), vectors(50)[:0], 10).approximate  # nobody to measure it with

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from textrec.dataset import Csr, Rows
 from textrec.errors import ArgumentError
-from textrec.top_products import merged, pairs_of, top_products
+from textrec.retrieval.top_products import merged, pairs_of, top_products
 
 __all__ = ["RECALL", "Cells"]
 

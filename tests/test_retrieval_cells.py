@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textrec import cells as module
-from textrec.cells import Cells
 from textrec.dataset import Csr, binary_csr
 from textrec.errors import ArgumentError
-from textrec.top_products import top_products
+from textrec.retrieval import cells as module
+from textrec.retrieval.cells import Cells
+from textrec.retrieval.top_products import top_products
 
 
 def vectors(n: int, seed: int) -> np.ndarray:

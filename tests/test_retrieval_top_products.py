@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textrec import top_products as module
 from textrec.dataset import binary_csr
 from textrec.errors import ArgumentError
 from textrec.protocol.ranking import top_k
-from textrec.top_products import top_products
+from textrec.retrieval import top_products as module
+from textrec.retrieval.top_products import top_products
 
 
 @given(

@@ -1,6 +1,6 @@
 """The best items for every user of a model, as a stream of frames: memory does not grow with the users.
 
-A model whose score is a dot product is searched as `retrieval` does; any other model ranks as `recommend` does.
+A model whose score is a dot product is searched as `index` does; any other model ranks as `recommend` does.
 
 Shapes: `B` users of a block, `C` candidates, `K` factors.
 """
@@ -19,12 +19,12 @@ from textrec.errors import ArgumentError
 from textrec.learn.lists import NOTHING, ranked_frame
 from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
-from textrec.retrieval import SAMPLE, ItemIndex
+from textrec.retrieval.index import SAMPLE, ItemIndex
 
 __all__ = ["Everyone", "Search", "recommend_everyone"]
 
 Search = Literal["auto", "exact", "approximate"]
-"""`auto` is approximate above `retrieval.APPROXIMATE_ABOVE` candidates."""
+"""`auto` is approximate above `index.APPROXIMATE_ABOVE` candidates."""
 
 BLOCK = 1 << 12
 """Users ranked at once: their lists take a few megabytes."""

@@ -13,14 +13,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from textrec import everyone
 from textrec.cli import main
 from textrec.data.sample import simulate
 from textrec.errors import ArgumentError
-from textrec.everyone import recommend_everyone
 from textrec.learn.recommender import Recommender
 from textrec.model_folder import save
 from textrec.registry import create
+from textrec.retrieval import everyone
+from textrec.retrieval.everyone import recommend_everyone
 
 SETTINGS = {"epochs": 2, "factors": 8, "min_count": 1, "refit_epochs": 0}
 
@@ -77,11 +77,11 @@ def test_approximate_search_finds_nearly_all(model: Recommender, exclude_seen: b
 
 def test_auto_is_approximate_for_many_items(model: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not recommend_everyone(model, k=5).approximate
-    monkeypatch.setattr("textrec.retrieval.APPROXIMATE_ABOVE", 100)
-    monkeypatch.setattr("textrec.cells.WORTH", 0)  # looking into that many cells is not worth it,
-    monkeypatch.setattr("textrec.graph.RECALL", 1.01)  # and a graph does not find enough
+    monkeypatch.setattr("textrec.retrieval.index.APPROXIMATE_ABOVE", 100)
+    monkeypatch.setattr("textrec.retrieval.cells.WORTH", 0)  # looking into that many cells is not worth it,
+    monkeypatch.setattr("textrec.retrieval.graph.RECALL", 1.01)  # and a graph does not find enough
     assert not recommend_everyone(model, k=5).approximate
-    monkeypatch.setattr("textrec.cells.WORTH", 1)
+    monkeypatch.setattr("textrec.retrieval.cells.WORTH", 1)
     assert recommend_everyone(model, k=5).approximate
 
 
@@ -124,15 +124,15 @@ def test_a_kill_leaves_nothing_under_the_final_name(model: Recommender, tmp_path
     out.parent.mkdir()
     script = f"""
         import sys, time
-        from textrec import everyone, retrieval
+        from textrec.retrieval import everyone, index
         from textrec.cli import main
         everyone.BLOCK = 10
-        search = retrieval.top_products
+        search = index.top_products
         def slow(*arguments, **named):
             print("block", flush=True)
             time.sleep(0.2)
             return search(*arguments, **named)
-        retrieval.top_products = slow
+        index.top_products = slow
         main(["recommend", {str(folder)!r}, "--all-users", "--out", {str(out)!r}])
     """
     with subprocess.Popen(
