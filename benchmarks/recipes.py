@@ -85,7 +85,7 @@ class Curve:
             self.points = {point["epoch"]: point for point in map(json.loads, self.path.open(encoding="utf-8"))}
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        if event["event"] != "epoch":
+        if event["event"] != "epoch" or event.get("refit"):
             return
         epoch = event["epoch"]
         before = self.points.get(epoch - 1, {"seconds": 0.0})["seconds"]
@@ -164,7 +164,7 @@ def main() -> None:
     data = read(DATA).filtered()
     fold = split(data, "cold", seed=0).fold(data, 0)
     validation = hold_out(fold.train, "cold", seed=0, fold=0)
-    curves = {"exact": run("exact", {}, fold, validation, deadline)}
+    curves = {"exact": run("exact", {"refit_epochs": 0}, fold, validation, deadline)}
     every = min(100, options.rate_steps)
     paper = {"recipe": "paper", "paper_steps": options.rate_steps, "paper_evaluate_every": every}
     trials = {}
