@@ -17,11 +17,13 @@ def encoders() -> list[TextEncoder]:
     torch.manual_seed(0)
     made: list[TextEncoder] = [Embed(N_WORDS, 5)]
     made += [Gru(N_WORDS, 6, 7, 5, pooling=pooling) for pooling in ("mean", "last", "max")]  # type: ignore[arg-type]
+    made.append(Gru(N_WORDS, 6, 7, 5, shortcut=True))
     return [encoder.eval() for encoder in made]
 
 
 def name_of(encoder: TextEncoder) -> str:
-    return f"{type(encoder).__name__}-{getattr(encoder, 'pooling', '')}"
+    shortcut = "-shortcut" if getattr(encoder, "shortcut", None) else ""
+    return f"{type(encoder).__name__}-{getattr(encoder, 'pooling', '')}{shortcut}"
 
 
 def batch_of(*rows: int) -> TokenBatch:
@@ -97,6 +99,18 @@ def test_the_gru_is_the_papers() -> None:
     vectors = encoder.words(batch_of(4).ids)
     both = torch.cat([run(encoder.first, vectors, ""), run(encoder.first, vectors.flip(0), "_reverse").flip(0)], 1)
     torch.testing.assert_close(encoder(batch_of(4))[0], run(encoder.second, both, "").mean(0), atol=1e-6, rtol=1e-5)
+
+
+def test_the_shortcut_adds_a_projection_of_the_mean_of_the_words() -> None:
+    encoder = Gru(N_WORDS, 6, 7, 5, shortcut=True).eval()
+    assert encoder.shortcut is not None
+    batch = batch_of(*range(len(TEXTS)))
+    with torch.no_grad():
+        whole = encoder(batch)
+        means = [encoder.words(batch_of(row).ids).sum(0) / max(len(batch_of(row).ids), 1) for row in range(len(TEXTS))]
+        direct = torch.stack(means) @ encoder.shortcut.weight.T
+        encoder.shortcut = None
+        torch.testing.assert_close(whole, encoder(batch) + direct, atol=1e-6, rtol=1e-5)
 
 
 def test_reversed_text_swaps_the_directions() -> None:

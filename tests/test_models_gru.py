@@ -70,7 +70,8 @@ def test_every_field_of_the_encoder_changes_something() -> None:
     base = SMALL | {"epochs": 1}
     plain = create("gru", base).fit(data).score(None)
     changes: list[dict[str, Any]] = [{"embedding_dim": 8}, {"hidden_dim": 8}, {"pooling": "last"}, {"pooling": "max"}]
-    changes += [{f"dropout_{place}": 0.0} for place in ("words", "first", "second")] + [{"word_dropout": 0.2}]
+    changes += [{f"dropout_{place}": 0.0} for place in ("words", "first", "second")]
+    changes += [{"word_dropout": 0.2}, {"shortcut": True}]
     for change in changes:
         assert not np.allclose(create("gru", base | change).fit(data).score(None), plain), change
 

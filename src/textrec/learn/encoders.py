@@ -173,6 +173,7 @@ class Gru(TextEncoder):
         dim: K, units of the second layer.
         dropout: probabilities of dropping a dimension after word vectors, first and second layer (paper §4.1.2).
         pooling: over the second layer's states: `mean` (the paper's), `last` (the paper compared it) or `max` (ours).
+        shortcut: add a projection of the mean of the word vectors: what order does not carry need not pass the layers.
         init_scale: standard deviation of new word vectors.
         word_dropout: probability that a token is left out of its text while training.
     """
@@ -188,6 +189,7 @@ class Gru(TextEncoder):
         *,
         dropout: tuple[float, float, float] = (0.1, 0.5, 0.3),
         pooling: Pooling = "mean",
+        shortcut: bool = False,
         init_scale: float = 0.1,
         word_dropout: float = 0.0,
     ) -> None:
@@ -196,6 +198,7 @@ class Gru(TextEncoder):
         self.second = nn.GRU(2 * hidden_dim, dim)
         self.dropouts = nn.ModuleList(FastDropout(probability) for probability in dropout)
         self.pooling = pooling
+        self.shortcut = nn.Linear(embedding_dim, dim, bias=False) if shortcut else None
 
     def start_from(self, vectors: WordVectors, vocabulary: Vocabulary, norm: float | None) -> None:
         """As every encoder does; vectors that stay as they are bring the first layer that was trained with them.
@@ -214,20 +217,28 @@ class Gru(TextEncoder):
     def _encode(self, batch: TokenBatch, vectors: Tensor | None) -> Tensor:
         packing = Packing.of(batch.lengths, batch.text_of_token())
         inputs = self.words(batch.ids[packing.order]) if vectors is None else vectors[packing.order]
-        hidden = run_layer(self.first, self.dropouts[0](inputs), packing)
+        inputs = self.dropouts[0](inputs)
+        hidden = run_layer(self.first, inputs, packing)
         hidden = run_layer(self.second, self.dropouts[1](hidden), packing)
-        return self._pool(self.dropouts[2](hidden), packing, batch.lengths)
+        pooled = self._pool(self.dropouts[2](hidden), packing, batch.lengths)
+        return pooled if self.shortcut is None else pooled + self.shortcut(_mean(inputs, packing, batch.lengths))
 
     def _pool(self, states: Tensor, packing: Packing, lengths: Tensor) -> Tensor:
         """States [N, K] by time step, one vector a text [B, K]; a text without tokens stays zero."""
+        if self.pooling == "mean":
+            return _mean(states, packing, lengths)
         text = packing.text
         pooled = states.new_zeros(len(lengths), self.dim)
-        if self.pooling == "mean":
-            return pooled.index_add(0, text, states) / lengths.clamp(min=1)[:, None]
         if self.pooling == "max":
             return pooled.scatter_reduce(0, text[:, None].expand_as(states), states, "amax", include_self=False)
         last = packing.step == lengths[text] - 1
         return pooled.index_add(0, text[last], states[last])
+
+
+def _mean(states: Tensor, packing: Packing, lengths: Tensor) -> Tensor:
+    """Mean over the tokens of each text [B, …] of what they carry [N, …], in the order of the packing."""
+    sums = states.new_zeros(len(lengths), states.shape[1]).index_add(0, packing.text, states)
+    return sums / lengths.clamp(min=1)[:, None]
 
 
 def _drop_words(batch: TokenBatch, probability: float) -> TokenBatch:

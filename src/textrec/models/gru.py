@@ -52,6 +52,9 @@ class GruConfig(NeuralConfig):
     pooling: Pooling = "mean"
     """How the second layer's states become one vector: mean (the paper's), last (which it compared) or max (ours)."""
 
+    shortcut: bool = False
+    """Add a projection of the mean of the word vectors to the pooled states (ours)."""
+
     precision: Precision = "auto"
     """Of products while training: bf16, fp32, or auto, which is bf16 where the processor has instructions for it."""
 
@@ -83,6 +86,7 @@ class GruModel(NeuralModel):
             config.factors,
             dropout=(config.dropout_words, config.dropout_first, config.dropout_second),
             pooling=config.pooling,
+            shortcut=config.shortcut,
             init_scale=config.init_scale,
             word_dropout=config.word_dropout,
         )
