@@ -78,7 +78,7 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
     if gru := list(found.get("gru", {}).values()):
         costs = [entry["microseconds_a_token"] for entry in gru]
         said["gru_microseconds_a_token"] = costs
-        said["gru_spread"] = max(costs) / min(costs) - 1
+        said["gru_spread"] = max(abs(cost / np.mean(costs) - 1) for cost in costs)
     if recommend := list(found.get("recommend", {}).values()):
         said["recall_at_50"] = {entry["items"]: entry["recall_at_50"] for entry in recommend}
         said["recommend_peak_gb"] = max(entry["peak_mb"] for entry in recommend) / 1024
