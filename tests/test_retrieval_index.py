@@ -11,7 +11,8 @@ from textrec.dataset import Csr, binary_csr
 from textrec.errors import ArgumentError
 from textrec.protocol.ranking import top_k
 from textrec.retrieval.graph import Graph
-from textrec.retrieval.index import ItemIndex, best
+from textrec.retrieval.index import ItemIndex
+from textrec.retrieval.top_products import best
 
 
 def vectors(n: int, k: int = 16, seed: int = 0) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from textrec.dataset import Csr, Rows
 from textrec.errors import MissingExtraError
 from textrec.retrieval.cells import RECALL
-from textrec.retrieval.top_products import top_products
+from textrec.retrieval.top_products import best, top_products
 
 __all__ = ["Graph"]
 
@@ -113,7 +113,7 @@ class Graph:
             return exact[0], values[0]
         rows = np.sort(rows)  # so that ties go to the lower row
         scores = self._candidates[rows] @ query
-        order = np.argsort(-scores, kind="stable")[:k]
+        order = best(scores, k)
         return rows[order], scores[order]
 
 

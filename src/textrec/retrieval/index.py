@@ -19,7 +19,7 @@ from textrec.retrieval.cells import Cells
 from textrec.retrieval.graph import Graph
 from textrec.retrieval.top_products import top_products
 
-__all__ = ["APPROXIMATE_ABOVE", "SAMPLE", "ItemIndex", "best"]
+__all__ = ["APPROXIMATE_ABOVE", "SAMPLE", "ItemIndex"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -28,24 +28,6 @@ APPROXIMATE_ABOVE = 200_000
 
 SAMPLE = 1_000
 """Users whose exact lists say how far to look."""
-
-
-def best(scores: FloatArray, k: int) -> Rows:
-    """Places of the k highest scores, best first, ties by lower place; −inf is never returned.
-
-    The same order as `protocol.ranking.top_k`, for one list and several times faster.
-
-    Args:
-        scores: float32 [I], without NaN.
-        k: at least 1.
-    """
-    if k < len(scores):
-        bound = np.partition(scores, len(scores) - k)[len(scores) - k]
-        near = np.flatnonzero(scores >= bound) if bound > -np.inf else np.flatnonzero(scores > bound)
-    else:
-        near = np.flatnonzero(scores > -np.inf)
-    order = np.argsort(-scores[near], kind="stable")[:k]
-    return near[order].astype(np.int64)
 
 
 class ItemIndex:
@@ -84,9 +66,7 @@ class ItemIndex:
         self._index: Cells | Graph | None = None
         wanted = len(vectors) > APPROXIMATE_ABOVE if approximate is None else approximate
         if wanted and len(vectors) and len(queries):
-            self._index = _worthwhile(self.vectors, queries, k, seen, seed)
-            if self._index is None and approximate:
-                self._index = Cells(self.vectors, queries, k, seen=seen, seed=seed)
+            self._index = _best_index(self.vectors, queries, k, seen, seed, forced=approximate is True)
         self.recall = 1.0 if self._index is None else self._index.recall
 
     @property
@@ -110,14 +90,17 @@ class ItemIndex:
         return self._index.search(queries, k, seen=seen)
 
 
-def _worthwhile(vectors: FloatArray, queries: FloatArray, k: int, seen: Csr, seed: int) -> Cells | Graph | None:
-    """An index that is worth its name, or None."""
+def _best_index(
+    vectors: FloatArray, queries: FloatArray, k: int, seen: Csr, seed: int, *, forced: bool
+) -> Cells | Graph | None:
+    """The first index that is worthwhile; if none is, cells where one is forced."""
     cells = Cells(vectors, queries, k, seen=seen, seed=seed)
     if cells.worthwhile:
         return cells
-    del cells
     try:
         graph = Graph(vectors, queries, k, seen=seen)
     except MissingExtraError:
-        return None
-    return graph if graph.worthwhile else None
+        return cells if forced else None
+    if graph.worthwhile:
+        return graph
+    return cells if forced else None

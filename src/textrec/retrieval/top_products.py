@@ -14,7 +14,7 @@ import numpy.typing as npt
 from textrec.dataset import Csr, Rows
 from textrec.errors import ArgumentError
 
-__all__ = ["merged", "pairs_of", "top_products"]
+__all__ = ["best", "merged", "pairs_of", "top_products"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -48,6 +48,24 @@ def top_products(queries: FloatArray, candidates: FloatArray, k: int, *, seen: C
         banned = None if seen is None else pairs_of(seen[part])
         columns[part], scores[part] = _top(queries[part], candidates, width, banned)
     return columns, scores
+
+
+def best(scores: FloatArray, k: int) -> Rows:
+    """Places of the k highest scores, best first, ties by lower place; −inf is never returned.
+
+    The same order as `protocol.ranking.top_k`, for one list and several times faster.
+
+    Args:
+        scores: float32 [I], without NaN.
+        k: at least 1.
+    """
+    if k < len(scores):
+        bound = np.partition(scores, len(scores) - k)[len(scores) - k]
+        near = np.flatnonzero(scores >= bound) if bound > -np.inf else np.flatnonzero(scores > bound)
+    else:
+        near = np.flatnonzero(scores > -np.inf)
+    order = np.argsort(-scores[near], kind="stable")[:k]
+    return near[order].astype(np.int64)
 
 
 def pairs_of(matrix: Csr) -> tuple[Rows, Rows]:

@@ -24,7 +24,8 @@ from textrec.explanation import Reader
 from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import dense, stack, unit_rows
-from textrec.retrieval.index import APPROXIMATE_ABOVE, SAMPLE, ItemIndex, best
+from textrec.retrieval.index import APPROXIMATE_ABOVE, SAMPLE, ItemIndex
+from textrec.retrieval.top_products import best
 from textrec.serve.items import Catalogue, ItemTable, build_items
 from textrec.serve.problems import Refusal
 from textrec.serve.storage import StoredItem
