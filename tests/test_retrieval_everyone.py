@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -117,6 +118,23 @@ def test_the_command(model: Recommender, tmp_path: Path, capsys: pytest.CaptureF
     assert "--search must be auto, exact or approximate, got 'fast'" in capsys.readouterr().err
     assert main(["recommend", folder, "--user", "1", "--search", "exact"]) == 2
     assert "--search is for --all-users" in capsys.readouterr().err
+
+
+def test_a_cluster_says_the_same_of_its_lists(
+    model: Recommender, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here without Ray, which test_cluster_ray has."""
+
+    def blocks(model: Recommender, cluster: str, workers: int, threads: int, **asked: Any) -> Any:
+        return model.recommend_blocks(**asked)
+
+    monkeypatch.setattr("textrec.cluster.session.check_address", lambda cluster: None)
+    monkeypatch.setattr("textrec.cluster.using.recommend_blocks", blocks)
+    arguments = ["recommend", str(save(model, tmp_path / "model")), "--all-users", "--out", str(tmp_path / "r.parquet")]
+    assert main([*arguments, "--json"]) == 0
+    alone = capsys.readouterr().out
+    assert main([*arguments, "--json", "--cluster", "local"]) == 0
+    assert capsys.readouterr().out == alone
 
 
 def test_a_kill_leaves_nothing_under_the_final_name(model: Recommender, tmp_path: Path) -> None:

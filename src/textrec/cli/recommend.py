@@ -169,16 +169,15 @@ def _write_everyone(
     as_json: bool,
     shared: dict[str, Any] | None,
 ) -> None:
-    if shared is not None:
+    from textrec.retrieval.everyone import Everyone, recommend_everyone
+
+    if shared is None:
+        with spinner("preparing the search"):
+            everyone = recommend_everyone(model, **wanted, search=search or "auto")  # type: ignore[arg-type]
+    else:
         from textrec.cluster.using import recommend_blocks
 
-        facts = {"search": "exact", "recall_at_50": 1.0}
-        _write(out, recommend_blocks(model, **wanted, **shared), model.data.n_users, as_json, facts)
-        return
-    from textrec.retrieval.everyone import recommend_everyone
-
-    with spinner("preparing the search"):
-        everyone = recommend_everyone(model, **wanted, search=search or "auto")  # type: ignore[arg-type]
+        everyone = Everyone(recommend_blocks(model, **wanted, **shared), approximate=False, recall=1.0)
     facts = {"search": "approximate" if everyone.approximate else "exact", "recall": everyone.recall}
     _write(out, everyone.frames, model.data.n_users, as_json, facts)
 
