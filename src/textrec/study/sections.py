@@ -68,7 +68,8 @@ def measured(panel: Panel, best: Row | None, tests: dict[str, tuple[Comparison, 
     if best is not None and tests:
         lead += (
             f" Best baseline: **{best.label}**. Differences in {headline} to it are paired over users, with the 95 % "
-            "bootstrap interval; p is adjusted for the number of rows (Holm)."
+            "bootstrap interval; p is adjusted for the number of rows (Holm). There each user counts once, with "
+            "the mean of their folds; in the other columns once a fold, so that Δ is not just one row less another."
         )
     yield Paragraph(lead)
     columns = ["model", *(NAMES[name] for name in SHOWN), "folds", f"Δ {headline}", "95 % interval", "p"]
