@@ -85,7 +85,7 @@ class ExactTrainee:
         objective: the constants of the loss.
         learning_rate: of Adam, for the encoder.
         tag_learning_rate: of Adam, for the tag head.
-        evaluate: stopping metric of (users [U, K], encoder), or None.
+        evaluate: stopping metric of (users [U, K], g of the training texts [I, K], encoder), or None.
         precision: of the encoder's products while training.
         schedule: of the learning rates, by epochs.
         warmup_steps: steps in which they rise.
@@ -107,7 +107,7 @@ class ExactTrainee:
         objective: Objective,
         learning_rate: float,
         tag_learning_rate: float = 0.01,
-        evaluate: Callable[[FloatArray, TextEncoder], float] | None,
+        evaluate: Callable[[FloatArray, FloatArray, TextEncoder], float] | None,
         precision: torch.dtype = torch.float32,
         schedule: RateSchedule = "cosine",
         warmup_steps: int = 0,
@@ -198,8 +198,8 @@ class ExactTrainee:
         ranking = ranking_loss(constants.loss, vectors, self.users, likes, constants.ranking_scale)
         return (1 - constants.ranking_share) * squares + constants.ranking_share * constants.observed * ranking
 
-    def _solve(self) -> None:
-        """Users (and offsets, when they alternate) for the encoder as it stands."""
+    def _solve(self) -> FloatArray:
+        """Users (and offsets, when they alternate) for the encoder as it stands; the texts they were solved for."""
         text = encode_documents(self.encoder, self.documents, precision=self.precision, group=self.group)
         blocks = self.objective.blocks(self.likes, text, group=self.group)
         if self.objective.offsets == "alternate":
@@ -210,13 +210,14 @@ class ExactTrainee:
             self.offsets = blocks.items.numpy() - text
         self.users = blocks.users.to(self.device)
         self.gram = shared_gram(self.group, self.users)
+        return text
 
     def validate(self) -> float | None:
         """Solve the users for the moved encoder (or for its average), then the stopping metric."""
         self.average.after_epoch()
         with self.average.in_place():
-            self._solve()
-            return None if self.evaluate is None else self.evaluate(self.users.cpu().numpy(), self.encoder)
+            text = self._solve()
+            return None if self.evaluate is None else self.evaluate(self.users.cpu().numpy(), text, self.encoder)
 
     def state(self) -> State:
         """Encoder, tag head, optimiser, average, and what the last solve gave."""

@@ -13,7 +13,7 @@ import os
 __all__ = ["free_large_blocks_at_once", "give_back_free_memory"]
 
 M_MMAP_THRESHOLD = -3  # malloc.h
-LARGE = 1 << 20
+LARGE = 8 << 20
 """Bytes from which on a block is its own mapping, which the system gets back when it is freed: cheap beside what a
 tensor of that size is for."""
 

@@ -92,51 +92,81 @@ def _weights(layer: nn.GRU, suffix: str, low: torch.dtype) -> list[Tensor]:
     return [getattr(layer, name + suffix).to(low) for name in names]
 
 
+STEP_ROWS, TOKEN_ROWS = 16, 64
+"""Products have multiples of these many rows. In low precision torch compiles a kernel for every shape and keeps the
+last 1,024, at up to a megabyte each; texts of all lengths would never stop to bring new shapes."""
+
+
+def _up_to(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _with_room(rows: Tensor) -> Tensor:
+    """Zeros below rows [N, D], such that `STEP_ROWS` can be read from any of them."""
+    roomy = rows.new_zeros(_up_to(len(rows) + STEP_ROWS, TOKEN_ROWS), rows.shape[1])
+    roomy[: len(rows)] = rows
+    return roomy
+
+
 class _PackedGru(torch.autograd.Function):
-    """h_t = z_t h_{t−1} + (1 − z_t) n_t for packed inputs. The gates are `torch.nn.GRU`'s; its z is the paper's o."""
+    """h_t = z_t h_{t−1} + (1 − z_t) n_t for packed inputs. The gates are `torch.nn.GRU`'s; its z is the paper's o.
+
+    All that has a row a token has some more of them, which no step writes: products read them, and give what nobody
+    reads, or zeros.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, inputs: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, sizes: list[int]
     ) -> Tensor:
-        hidden = w_hh.shape[1]
+        hidden, tokens = w_hh.shape[1], len(inputs)
+        inputs = _with_room(inputs)
         bias = b_ih.clone()
         bias[: 2 * hidden] += b_hh[: 2 * hidden]  # r and z add both biases, n keeps its recurrent one apart
         gates = torch.addmm(bias, inputs, w_ih.T)  # becomes r, z, n in place
-        states, recalled = inputs.new_empty(len(inputs), hidden), inputs.new_empty(len(inputs), hidden)
+        states, recalled = inputs.new_zeros(len(inputs), hidden), inputs.new_empty(len(inputs), hidden)
         most = sizes[0] if sizes else 0
-        before, product, at = inputs.new_zeros(most, hidden), inputs.new_empty(most, 3 * hidden), 0
+        before, product = inputs.new_zeros(most, hidden), inputs.new_empty(_up_to(most, STEP_ROWS), 3 * hidden)
+        first = at = 0  # of the step before, and of this one
         for size in sizes:
             span = slice(at, at + size)
-            before = before[:size]
-            recurrent = torch.mm(before, w_hh.T, out=product[:size])
-            to_new = torch.add(recurrent[:, 2 * hidden :], b_hh[2 * hidden :], out=recalled[span])
-            both, new = gates[span, : 2 * hidden], gates[span, 2 * hidden :]
-            both.add_(recurrent[:, : 2 * hidden]).sigmoid_()
+            both, new, to_new = gates[span, : 2 * hidden], gates[span, 2 * hidden :], recalled[span]
+            if at:
+                rows = _up_to(size, STEP_ROWS)
+                recurrent = torch.mm(states[first : first + rows], w_hh.T, out=product[:rows])[:size]
+                both.add_(recurrent[:, : 2 * hidden])
+                torch.add(recurrent[:, 2 * hidden :], b_hh[2 * hidden :], out=to_new)
+                before = states[first : first + size]
+            else:  # nothing came before
+                to_new.copy_(b_hh[2 * hidden :])
+            both.sigmoid_()
             new.addcmul_(both[:, :hidden], to_new).tanh_()
-            before = torch.lerp(new, before, both[:, hidden:], out=states[span])
-            at += size
+            torch.lerp(new, before, both[:, hidden:], out=states[span])
+            first, at = at, at + size
         ctx.save_for_backward(inputs, w_ih, w_hh, gates, recalled, states)
         ctx.sizes = sizes
-        return states
+        return states[:tokens]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         inputs, w_ih, w_hh, gates, recalled, states = ctx.saved_tensors
         sizes: list[int] = ctx.sizes
-        hidden = w_hh.shape[1]
-        gradient = gradients[0].clone()
+        hidden, tokens = w_hh.shape[1], len(gradients[0])
+        gradient = _with_room(gradients[0])
         # towards W_hh h + b_hh: r, z, n side by side; the input's side differs in n, which r has not multiplied
         inner = torch.empty_like(gates)
         outer_new = torch.empty_like(states)
+        inner[tokens:], outer_new[tokens:] = 0, 0
         earlier = torch.zeros_like(states)  # h of the step before
         pair = states.new_empty(sizes[0] if sizes else 0, 2 * hidden)
-        end = len(states)
+        end = tokens
         for number in range(len(sizes) - 1, -1, -1):
             size = sizes[number]
             span = slice(end - size, end)
-            reset, keep, new = gates[span].split(hidden, 1)
-            kept = gradient[span] * keep
+            read = slice(span.start, span.start + _up_to(size, STEP_ROWS))
+            reset, new = gates[span, :hidden], gates[span, 2 * hidden :]
+            passed_on = gradient[read] * gates[read, hidden : 2 * hidden]
+            kept = passed_on[:size]
             to_new = torch.ops.aten.tanh_backward.grad_input(gradient[span] - kept, new, grad_input=outer_new[span])
             first = span.start - sizes[number - 1] if number else 0
             to_both = pair[:size]
@@ -148,12 +178,12 @@ class _PackedGru(torch.autograd.Function):
             torch.ops.aten.sigmoid_backward.grad_input(to_both, both, grad_input=inner[span, : 2 * hidden])
             torch.mul(to_new, reset, out=inner[span, 2 * hidden :])
             if number:
-                gradient[first : first + size] += kept.addmm_(inner[span], w_hh)
+                gradient[first : first + size] += passed_on.addmm_(inner[read], w_hh)[:size]
             end = span.start
         outer_both = inner[:, : 2 * hidden]
         to_inputs = None
         if ctx.needs_input_grad[0]:
-            to_inputs = torch.addmm(outer_new @ w_ih[2 * hidden :], outer_both, w_ih[: 2 * hidden])
+            to_inputs = torch.addmm(outer_new @ w_ih[2 * hidden :], outer_both, w_ih[: 2 * hidden])[:tokens]
         to_w_ih = torch.cat([outer_both.T @ inputs, outer_new.T @ inputs])
         to_w_hh = inner.T @ earlier
         ones = inputs.new_ones(1, len(inputs))  # a product adds rows up faster than a sum does in low precision

@@ -42,21 +42,23 @@ def exact_metric(
     objective: Objective,
     precision: torch.dtype,
     group: Group = ALONE,
-) -> Callable[[FloatArray, TextEncoder], float]:
-    """Recall of (users [U, K], encoder): new items stand at v = g, known ones are solved around it.
+) -> Callable[[FloatArray, FloatArray, TextEncoder], float]:
+    """Recall of (users [U, K], g of the training items [I, K], encoder).
+
+    New items stand at v = g, known ones are solved around it.
 
     A group shares texts, solves and users.
     """
     k, known = stopping_k(validation), validation.setting != "cold"
-    items = validation.train.items if known else validation.candidates
-    documents = documents_of(items)
+    items, likes = validation.train.items, validation.train.likes
+    documents = None if known else documents_of(validation.candidates)
 
-    def recall(users: FloatArray, encoder: TextEncoder) -> float:
-        vectors = encode_documents(encoder, documents, precision=precision, group=group)
-        if known:
-            likes = validation.train.likes
-            users, solved = solve_around(objective, vectors, likes, items.tags, sweeps=SWEEPS, group=group)
+    def recall(users: FloatArray, text: FloatArray, encoder: TextEncoder) -> float:
+        if documents is None:
+            users, solved = solve_around(objective, text, likes, items.tags, sweeps=SWEEPS, group=group)
             vectors = solved[items.ids.rows(validation.candidates.ids)]
+        else:
+            vectors = encode_documents(encoder, documents, precision=precision, group=group)
         return _shared_recall(group, validation, lambda block: users[block] @ vectors.T, k)
 
     return recall
