@@ -93,8 +93,9 @@ def _weights(layer: nn.GRU, suffix: str, low: torch.dtype) -> list[Tensor]:
 
 
 STEP_ROWS, TOKEN_ROWS = 16, 64
-"""Products have multiples of these many rows. In low precision torch compiles a kernel for every shape and keeps the
-last 1,024, at up to a megabyte each; texts of all lengths would never stop to bring new shapes."""
+"""Products have multiples of these many rows (or of a thirty-second of them, if that is more). In low precision torch
+compiles a kernel for every shape and keeps the last 1,024, at up to a megabyte each; texts of all lengths would never
+stop to bring new shapes."""
 
 
 def _up_to(number: int, multiple: int) -> int:
@@ -103,7 +104,8 @@ def _up_to(number: int, multiple: int) -> int:
 
 def _with_room(rows: Tensor) -> Tensor:
     """Zeros below rows [N, D], such that `STEP_ROWS` can be read from any of them."""
-    roomy = rows.new_zeros(_up_to(len(rows) + STEP_ROWS, TOKEN_ROWS), rows.shape[1])
+    multiple = max(TOKEN_ROWS, 1 << len(rows).bit_length() >> 5)
+    roomy = rows.new_zeros(_up_to(len(rows) + STEP_ROWS, multiple), rows.shape[1])
     roomy[: len(rows)] = rows
     return roomy
 
