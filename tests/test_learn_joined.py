@@ -28,7 +28,7 @@ def documents(seed: int = 0) -> tuple[Documents, Vocabulary]:
 def encoder(n_words: int, hidden: int = 0) -> Joined:
     torch.manual_seed(1)
     idf = inverse_frequencies(documents()[0])
-    return Joined(n_words, 5, 4, 6, sentence_dim=7, hidden=hidden, idf=idf).eval()
+    return Joined(n_words, embedding_dim=5, hidden_dim=4, dim=6, sentence_dim=7, hidden=hidden, idf=idf).eval()
 
 
 @pytest.mark.parametrize("hidden", [0, 9])

@@ -44,5 +44,5 @@ def test_it_trains_and_its_folder_stands_alone(data: Dataset, tmp_path, monkeypa
 
 def test_its_settings_count(data: Dataset) -> None:
     base = new().fit(data).score(None)
-    for change in ({"sentence_hidden": 4}, {"dropout_sentence": 0.5}):
+    for change in ({"sentence_hidden": 4}, {"dropout_sentence": 0.5}, {"shortcut": True}):
         assert not np.array_equal(new(**change).fit(data).score(None), base), change

@@ -28,7 +28,7 @@ class Joined(Gru):
     """The three readings.
 
     Args:
-        sizes: V, D, H and K of the GRU.
+        n_words: V.
         sentence_dim: S.
         hidden: units of m; 0 leaves m out.
         idf: inverse document frequency of each word [V].
@@ -40,18 +40,19 @@ class Joined(Gru):
 
     def __init__(
         self,
-        *sizes: int,
+        n_words: int,
+        *,
         sentence_dim: int,
         hidden: int,
         idf: npt.NDArray[np.float32],
         dropout_sentence: float = 0.0,
         **named: Any,
     ) -> None:
-        super().__init__(*sizes, **named)
+        super().__init__(n_words, **named)
         middle = [nn.Linear(sentence_dim, hidden), nn.GELU(), nn.Dropout(dropout_sentence)] if hidden else []
         last = nn.Linear(hidden or sentence_dim, self.dim, bias=False)
         self.sentence = nn.Sequential(nn.Dropout(dropout_sentence), *middle, last)
-        self.bag = nn.Embedding(sizes[0], self.dim)
+        self.bag = nn.Embedding(n_words, self.dim)
         nn.init.normal_(self.bag.weight, std=0.01)
         self.register_buffer("idf", torch.from_numpy(idf.copy()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textrec.config import bounded
 from textrec.learn.encoders import Gru, Pooling, TextEncoder
@@ -58,6 +58,19 @@ class GruConfig(NeuralConfig):
     precision: Precision = "auto"
     """Of products while training: bf16, fp32, or auto, which is bf16 where the processor has instructions for it."""
 
+    def layers(self) -> dict[str, Any]:
+        """What `encoders.Gru` is told beside the number of words."""
+        return {
+            "embedding_dim": self.embedding_dim,
+            "hidden_dim": self.hidden_dim,
+            "dim": self.factors,
+            "dropout": (self.dropout_words, self.dropout_first, self.dropout_second),
+            "pooling": self.pooling,
+            "shortcut": self.shortcut,
+            "init_scale": self.init_scale,
+            "word_dropout": self.word_dropout,
+        }
+
     def _faults(self) -> list[str]:
         if self.encoder_weights is None or self.word_vectors is None:
             return []
@@ -77,19 +90,10 @@ class GruModel(NeuralModel):
     capabilities: ClassVar[frozenset[Capability]] = READS_TEXT | {"order"}
     config_type = GruConfig
 
+    config: GruConfig
+
     def _new_encoder(self, n_words: int) -> TextEncoder:
-        config = self.config
-        return Gru(
-            n_words,
-            config.embedding_dim,
-            config.hidden_dim,
-            config.factors,
-            dropout=(config.dropout_words, config.dropout_first, config.dropout_second),
-            pooling=config.pooling,
-            shortcut=config.shortcut,
-            init_scale=config.init_scale,
-            word_dropout=config.word_dropout,
-        )
+        return Gru(n_words, **self.config.layers())
 
 
 class GruMtlModel(GruModel):

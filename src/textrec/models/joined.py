@@ -85,17 +85,11 @@ class JoinedModel(NeuralModel):
         torch.manual_seed(self.seed)  # loading a network draws numbers, how many depends on its files
         return Joined(
             n_words,
-            config.embedding_dim,
-            config.hidden_dim,
-            config.factors,
             sentence_dim=self._reader.dim,
             hidden=config.sentence_hidden,
             idf=idf,
             dropout_sentence=config.dropout_sentence,
-            dropout=(config.dropout_words, config.dropout_first, config.dropout_second),
-            pooling=config.pooling,
-            init_scale=config.init_scale,
-            word_dropout=config.word_dropout,
+            **config.layers(),
         )
 
     def _documents(self, items: Items) -> Documents:
