@@ -49,7 +49,7 @@ docs: $(INSTALLED) ## the documentation site, into site/; every warning is an er
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open site/index.html"
 
-readme: $(INSTALLED) ## write the README's tables, the paired tests and the drawing of cost from the committed runs
+readme: $(INSTALLED) ## write the tables of README and results, the paired tests and the drawing of cost from the committed runs
 	$(BIN)/python benchmarks/readme.py
 	$(BIN)/python benchmarks/readme.py pairs
 	$(BIN)/python benchmarks/cost.py --models

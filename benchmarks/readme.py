@@ -1,6 +1,6 @@
-"""What the README says of results, from the committed run folders in benchmarks/runs; nothing is typed by hand.
+"""What README and documentation say of results, from the run folders in benchmarks/runs; nothing is typed by hand.
 
-    python benchmarks/readme.py           # the results table of the README
+    python benchmarks/readme.py           # the overview in README.md and every row in docs/results.md
     python benchmarks/readme.py pairs     # paired tests over users, into benchmarks/results/paired.json
 
 `make bench-table1` and `make bench-ablation` make the runs.
@@ -18,10 +18,12 @@ from textrec.study.results import Panel, compare, load_results
 
 HERE = Path(__file__).parent
 RUNS, PAIRED = HERE / "runs", HERE / "results" / "paired.json"
-README = HERE.parent / "README.md"
+README, LONG = HERE.parent / "README.md", HERE.parent / "docs" / "results.md"
 START, END = "<!-- results: benchmarks/readme.py -->\n", "\n<!-- end of results -->"
 SHOWN = ("table1", "past")
-"""The runs whose rows the README shows; ablations stand in the documentation."""
+"""The runs whose rows are shown; ablations stand in the log."""
+SHORT = "citeulike-"
+"""What the names of the data have in common, left out in the heads of columns."""
 
 PAIRS = (
     ("embed", "tfidf"),
@@ -50,8 +52,35 @@ def panels() -> Iterator[Panel]:
                 yield replace(panel, rows=rows)
 
 
-def results_table() -> str:
-    """The README's table: a line a row of a run, the best first in each panel."""
+def overview() -> str:
+    """A line a model: the headline metric on each data set and setting, the best in bold, and tags where they count."""
+    columns: dict[tuple[str, str], dict[str, float]] = {}
+    for panel in panels():
+        if panel.candidates == "all":
+            continue
+        for row in panel.ranked:
+            columns.setdefault((panel.data, panel.setting), {})[row.label] = row.mean(panel.headline) or 0.0
+            if (tags := row.mean("tag_recall@50")) is not None:
+                columns.setdefault((panel.data, "tags"), {})[row.label] = tags
+    data = list(dict.fromkeys(name for name, _ in columns))
+    keys = sorted(columns, key=lambda key: (data.index(key[0]), ("cold", "tags", "warm").index(key[1])))
+    heads, shown = [f"{name.removeprefix(SHORT)} {part}" for name, part in keys], [columns[key] for key in keys]
+    models = {label for column in shown for label in column}
+    ranked = sorted(models, key=lambda label: [-column.get(label, 0.0) for column in shown])
+    lines = [f"| {' | '.join(['model', *heads])} |", "|" + "---|" * (1 + len(heads))]
+    lines += [f"| {' | '.join([label, *(_entry(column, label) for column in shown)])} |" for label in ranked]
+    return "\n".join(lines)
+
+
+def _entry(column: Mapping[str, float], label: str) -> str:
+    if label not in column:
+        return "–"
+    text = f"{column[label]:.3f}"
+    return f"**{text}**" if column[label] == max(column.values()) else text
+
+
+def every_row() -> str:
+    """A line a row of a run, the best first in each panel."""
     lines = [
         "| data | setting | model | Recall@10 | Recall@50 | NDCG@50 | HR@10 | tag Recall@50 | s / fold | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -75,11 +104,17 @@ def line_of(data: str, setting: str, model: str, mean: Mapping[str, float], devi
     )
 
 
-def readme_with_table(text: str) -> str:
-    """The README with its table replaced by `results_table`."""
+def with_table(text: str, table: str) -> str:
+    """A page with its table replaced."""
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    return f"{before}{START}{results_table()}{END}{after}"
+    return f"{before}{START}{table}{END}{after}"
+
+
+def pages() -> dict[Path, str]:
+    """README and results as they should be."""
+    tables = {README: overview(), LONG: every_row()}
+    return {path: with_table(path.read_text(encoding="utf-8"), table) for path, table in tables.items()}
 
 
 def write_pairs() -> None:
@@ -97,11 +132,12 @@ def write_pairs() -> None:
 
 
 def main() -> None:
-    """Write the table, or the tests."""
+    """Write the tables, or the tests."""
     if sys.argv[1:] == ["pairs"]:
         write_pairs()
     elif not sys.argv[1:]:
-        README.write_text(readme_with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+        for path, text in pages().items():
+            path.write_text(text, encoding="utf-8")
     else:
         raise SystemExit("usage: python benchmarks/readme.py [pairs]")
 

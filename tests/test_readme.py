@@ -12,17 +12,15 @@ from benchmark_scripts import script
 from textrec.study.experiment import experiment
 from textrec.study.grid import Spec
 
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture(scope="module")
 def readme() -> ModuleType:
     return script("readme")
 
 
-def test_the_results_table_is_generated_from_the_runs(readme: ModuleType) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text == readme.readme_with_table(text), "run `make readme`: the results table is not that of the runs"
+def test_the_tables_are_generated_from_the_runs(readme: ModuleType) -> None:
+    for path, text in readme.pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"run `make readme`: {path.name} is not that of the runs"
 
 
 def test_a_changed_result_changes_the_table(
@@ -34,7 +32,11 @@ def test_a_changed_result_changes_the_table(
     monkeypatch.setattr(readme, "RUNS", tmp_path)
     monkeypatch.setattr(readme, "PAIRED", tmp_path / "paired.json")
     stale = f"before\n{readme.START}stale{readme.END}\nafter\n"
-    first = readme.readme_with_table(stale)
+    first = readme.with_table(stale, readme.every_row())
+    overview = readme.overview().splitlines()
+    assert overview[0] == "| model | sample cold | sample warm |"
+    assert [line.split(" | ")[0] for line in overview[2:]] == ["| tfidf", "| popularity"]
+    assert overview[3].startswith("| popularity | – | 0.")
     assert first.count("\n| sample ") == 3
     assert "| sample | warm | popularity |" in first
     assert "stale" not in first
@@ -42,9 +44,11 @@ def test_a_changed_result_changes_the_table(
     assert first.endswith("\nafter\n")
     path = next((run / "cells").glob("sample_warm_popularity_*fold0.json"))
     record = json.loads(path.read_text(encoding="utf-8"))
-    record["figures"]["recall@50"] += 0.1
+    for metric in ("recall@10", "recall@50"):
+        record["figures"][metric] += 0.1
     path.write_text(json.dumps(record), encoding="utf-8")
-    assert readme.readme_with_table(stale) != first
+    assert readme.with_table(stale, readme.every_row()) != first
+    assert readme.overview().splitlines() != overview
 
 
 def test_pairs_of_one_panel_are_tested(readme: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
