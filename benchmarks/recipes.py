@@ -50,20 +50,14 @@ class Watched(GruModel):
     scoring_seconds: float = 0.0
 
     def _stopping_metric(self, validation: Fold) -> Any:
-        chosen = super()._stopping_metric(validation)
+        chosen, exact = super()._stopping_metric(validation), self.config.recipe == "exact"
 
-        def recall(users: Any, encoder: Any) -> float:
-            self._score_fold(encoder, users, lambda text: text)
-            return float(chosen(users, encoder))
-
-        return recall
-
-    def _paper_stopping_metric(self, validation: Fold) -> Any:
-        chosen = super()._paper_stopping_metric(validation)
-
-        def recall(factors: Any, encoder: Any) -> float:
-            self._score_fold(encoder, factors.user_rows(), lambda text: factors.item_rows(text, None))
-            return float(chosen(factors, encoder))
+        def recall(solved: Any, *others: Any) -> float:
+            if exact:
+                self._score_fold(others[-1], solved, lambda text: text)
+            else:
+                self._score_fold(others[-1], solved.user_rows(), lambda text: solved.item_rows(text, None))
+            return float(chosen(solved, *others))
 
         return recall
 

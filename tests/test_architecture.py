@@ -39,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "lists",
             "recommender",
         ),
-        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "ranking_losses", "tags"),
+        *("batches", "checkpoints", "packed_gru", "encoders", "losses", "ranking_losses", "neighbours", "tags"),
         *("shared", "alternation", "rates", "averaging", "objective", "exact", "paper", "training", "language_model"),
         *("pretrained", "pieces", "features", "transformer", "vector_cache", "sentence_vectors", "kernel_ridge"),
         *("fine_tuning", "joined", "blending"),

@@ -16,6 +16,7 @@ from textrec.errors import ArgumentError, CapabilityError, UnknownItemError, Unk
 from textrec.explanation import Explanation, explain, explain_all
 from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
+from textrec.models.neural import NeuralModel
 from textrec.registry import MODELS, create, model_class
 from textrec.text import Documents, tokenize
 
@@ -51,7 +52,8 @@ def test_the_score_is_the_models(name: str) -> None:
     found = explain_all(model, items, user="17")
     assert [one.item_id for one in found] == [items[0], "text-1", items[2]]
     np.testing.assert_allclose([one.score for one in found], model.score(["17"], items)[0], rtol=1e-4, atol=1e-6)
-    assert found[1].score == pytest.approx(found[1].text_score, rel=1e-4)
+    if not isinstance(model, NeuralModel):  # there the likes of the nearest items say something of a new text
+        assert found[1].score == pytest.approx(found[1].text_score, rel=1e-4)
     alone = [explain(model, item, user="17").score for item in items]
     assert [one.score for one in found] == pytest.approx(alone, rel=1e-5, abs=1e-5)  # a blend's scores are differences
 

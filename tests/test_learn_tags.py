@@ -55,7 +55,7 @@ def test_more_passes_over_tags_leave_recommendations_as_they_are() -> None:
 
 @pytest.mark.parametrize("block_cells", [1 << 24, 40])
 def test_shares_are_those_of_a_slow_count(block_cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textrec.learn.tags.BLOCK_CELLS", block_cells)
+    monkeypatch.setattr("textrec.learn.neighbours.BLOCK_CELLS", block_cells)
     rng = np.random.default_rng(0)
     known, texts = (rng.standard_normal((n, 3)).astype(np.float32) for n in (30, 7))
     dense = (rng.random((30, 5)) < 0.3).astype(np.float32)

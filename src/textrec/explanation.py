@@ -56,7 +56,7 @@ class Explanation:
     user_id: str | None
     tag: str | None
     score: float
-    text_score: float  # the score of the text alone, as if nobody had liked the item
+    text_score: float  # of the words alone; the rest is what likes say, of the item or of those near a new one
     by: Measure  # the measure that tells this model's words apart
     words: tuple[WordReason, ...]
     because: tuple[LikeReason, ...]  # by falling share; all shares add up to `score`. Empty: no sum over likes
@@ -160,7 +160,7 @@ def explain_for(
     else:
         assert reader is not None
         scores = model._score(reader.rep, reps)[0]
-        text_scores = model._score(reader.rep, model._new_reps(items))[0]
+        text_scores = model._score(reader.rep, model._text_reps(items))[0]
         weights = model._word_weights(items, user=reader.rep)
         shares = model._like_shares(reader.liked_reps, reps) if len(reader.liked_ids) else None
     words = _words(items, weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["cut", "encoding_batches", "length_buckets"]
+__all__ = ["batch_size", "cut", "encoding_batches", "length_buckets"]
 
 Examples = npt.NDArray[np.int64]
 
@@ -14,6 +14,11 @@ POOL_BATCHES = 32
 
 STEP_TOKENS = 1 << 14
 """About the most tokens a step: it keeps some 20 kB a token for the backward pass."""
+
+
+def batch_size(most: int, examples: int) -> int:
+    """At most `most`; with few examples less, so that an epoch still has 32 steps, but not below 16."""
+    return min(most, max(16, examples // 32))
 
 
 def cut(order: Examples, size: int) -> list[Examples]:

@@ -108,6 +108,10 @@ class Model(ABC):
         """The same for items nobody has liked, from their text alone (`cold`)."""
         raise NotImplementedError
 
+    def _text_reps(self, items: Items) -> Any:
+        """Items by their words alone, whose weights add up to the score; `_new_reps` unless more is known of them."""
+        return self._new_reps(items)
+
     def _fold_in(self, likes: Csr, item_reps: Any) -> Any:
         """User representations [n, …] from likes [n, C] over items with these representations (`fold_in`)."""
         raise NotImplementedError
@@ -138,7 +142,7 @@ class Model(ABC):
             texts = Items.build(map(str, range(len(documents))), documents=documents)
             if tag is not None:
                 return np.asarray(self._tag_scores(texts)[:, tag], np.float32)
-            return np.asarray(self._score(user, self._new_reps(texts))[0], np.float32)
+            return np.asarray(self._score(user, self._text_reps(texts))[0], np.float32)
 
         return WordWeights(occlusion(items.documents, score))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,19 @@ class PaperSettings:
     likes_share: float  # λ
     absent_tag_weight: float  # c'
     precision: torch.dtype = torch.float32
+
+    @classmethod
+    def of(cls, config: Any, precision: torch.dtype) -> PaperSettings:
+        """From a model's configuration."""
+        return cls(
+            learning_rate=config.learning_rate,
+            ridge_users=config.paper_ridge,
+            alpha=config.paper_alpha,
+            epsilon=config.paper_epsilon,
+            likes_share=config.paper_likes_share,
+            absent_tag_weight=getattr(config, "absent_tag_weight", 1.0),
+            precision=precision,
+        )
 
 
 class PaperFactors(nn.Module):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from textrec.dataset import Csr, Rows
 from textrec.learn.batches import cut
 from textrec.learn.losses import Pairs, tag_loss
+from textrec.learn.neighbours import Neighbours
 from textrec.learn.tensors import to_tensor
 
 FloatArray = npt.NDArray[np.float32]
@@ -25,9 +26,6 @@ VOTE = 1 / 3
 
 SHARPNESS = 4
 """Power of the cosine by which neighbours vote."""
-
-BLOCK_CELLS = 1 << 24
-"""Cosines held at a time."""
 
 
 class TagHead(nn.Module):
@@ -141,23 +139,4 @@ def neighbour_shares(vectors: FloatArray, known: FloatArray, tags: Csr, neighbou
         Shares from 0 to 1 [B, G]; zeros for a text without words.
     """
     rows = np.flatnonzero(np.diff(tags.indptr))
-    shares = np.zeros((len(vectors), tags.shape[1]), np.float32)
-    if not len(rows):
-        return shares
-    voters, theirs, n = _unit(known[rows]), tags[rows], min(neighbours, len(rows))
-    size = max(1, BLOCK_CELLS // len(rows))
-    for start in range(0, len(vectors), size):
-        cosines = _unit(vectors[start : start + size]) @ voters.T
-        nearest = np.argpartition(cosines, -n, axis=1)[:, -n:]
-        weights = np.maximum(np.take_along_axis(cosines, nearest, axis=1), 0) ** SHARPNESS
-        weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        bounds = np.arange(0, nearest.size + 1, n)
-        votes = sp.csr_array((weights.ravel(), nearest.ravel(), bounds), shape=cosines.shape)
-        shares[start : start + size] = (votes @ theirs).toarray()
-    return shares
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: FloatArray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return unit
+    return Neighbours.of(known[rows], sp.csr_array(tags[rows]), SHARPNESS).mean(vectors, neighbours)

@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from textrec.dataset import Csr, Dataset, Items
+from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.learn.averaging import Averaging
+from textrec.learn.batches import batch_size
 from textrec.learn.checkpoints import REFIT, part_of
 from textrec.learn.encoders import TextEncoder
 from textrec.learn.exact import ExactTrainee, encode_documents
 from textrec.learn.group import ALONE, Group
 from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.neighbours import Neighbours, moved_by_likes, spokesmen
 from textrec.learn.objective import Objective, solve_around
 from textrec.learn.paper import PaperFactors, PaperSettings, PaperTrainee
 from textrec.learn.reasons import WordWeights
@@ -39,9 +41,6 @@ from textrec.text import Documents, Vocabulary
 __all__ = ["READS_TEXT", "NeuralModel"]
 
 FloatArray = npt.NDArray[np.float32]
-
-STEPS_AN_EPOCH, SMALLEST_BATCH = 32, 16
-"""With few texts, batches shrink so that an epoch still has this many steps; not below this many texts."""
 
 REFIT_RATE = 0.5
 """Of the learning rates, when all items are trained on after early stopping."""
@@ -60,6 +59,8 @@ class NeuralModel(SolvedModel):
     _encoder: TextEncoder
     _head: TagHead | None = None
     _text: FloatArray  # [I, K] g(X) of the catalogue
+    _known: Rows  # the liked items that move a new one (recipe `exact`), and how
+    _neighbours: Neighbours | None = None
     # `_items` are g(X) + o; the recipe `paper` adds two columns for the biases to them and to `_users`
     _factors: PaperFactors  # after training by the recipe `paper`
 
@@ -152,7 +153,7 @@ class NeuralModel(SolvedModel):
             averaging=Averaging(config.averaging, config.averaging_decay, config.averaging_epochs),
             group=self.group,
         )
-        size = min(config.batch_size, max(SMALLEST_BATCH, trainee.n_examples // STEPS_AN_EPOCH))
+        size = batch_size(config.batch_size, trainee.n_examples)
         self._train(trainee, Schedule(epochs, size, config.patience, self.seed), part, validation, monitor, checkpoint)
 
     def _new_trainee(self, *arguments: Any, **named: Any) -> ExactTrainee:
@@ -173,8 +174,8 @@ class NeuralModel(SolvedModel):
             part.likes,
             part.items.tags,
             draws=every * config.paper_users,
-            settings=self._paper_settings(),
-            evaluate=None if validation is None else self._paper_stopping_metric(validation),
+            settings=PaperSettings.of(config, self._precision()),
+            evaluate=None if validation is None else self._stopping_metric(validation),
         )
         schedule = Schedule(-(-config.paper_steps // every), config.paper_users, config.patience, self.seed)
         self._train(trainee, schedule, part, validation, monitor, checkpoint)
@@ -198,22 +199,9 @@ class NeuralModel(SolvedModel):
         )
 
     def _stopping_metric(self, validation: Fold) -> Any:
-        return exact_metric(validation, self._documents, self._objective(), self._precision(), self.group)
-
-    def _paper_stopping_metric(self, validation: Fold) -> Any:
+        if self.config.recipe == "exact":
+            return exact_metric(validation, self._documents, self._objective(), self._precision(), self.group)
         return paper_metric(validation, self._documents, self._precision())
-
-    def _paper_settings(self) -> PaperSettings:
-        config = self.config
-        return PaperSettings(
-            learning_rate=config.learning_rate,
-            ridge_users=config.paper_ridge,
-            alpha=config.paper_alpha,
-            epsilon=config.paper_epsilon,
-            likes_share=config.paper_likes_share,
-            absent_tag_weight=getattr(config, "absent_tag_weight", 1.0),
-            precision=self._precision(),
-        )
 
     def _precision(self) -> torch.dtype:
         """Of the encoder's products while training; float32 where there is nothing to choose."""
@@ -230,18 +218,30 @@ class NeuralModel(SolvedModel):
         if self.config.recipe == "exact":
             likes, tags = self.data.likes, self.data.items.tags
             self._users, self._items = solve_around(self._objective(), self._text, likes, tags, group=self.group)
+            self._set_neighbours(spokesmen(counts := self.data.likes_per_item()))
+            self._items[counts == 0] = self._placed(self._text[counts == 0])
         else:  # items stay as they were trained, and users are solved around them
             self._users = self._fold_in(self.data.likes, self._items)
 
     # ------------------------------------------------------------------ ranking
 
     def _new_reps(self, items: Items) -> FloatArray:
+        return self._placed(self._text_reps(items))
+
+    def _text_reps(self, items: Items) -> FloatArray:
         text = self._encode(items)
         if self.config.recipe == "exact":
             return text
         # the mean bias of the training items orders mixed lists fairly and changes nothing among new items
         bias = self._items[self.data.likes_per_item() > 0, -1].mean()
         return np.concatenate([text, np.ones((len(text), 1)), np.full((len(text), 1), bias)], 1, dtype=np.float32)
+
+    def _set_neighbours(self, known: Rows) -> None:
+        self._known, self._neighbours = known, moved_by_likes(self._text, self._items, known)
+
+    def _placed(self, text: FloatArray) -> FloatArray:
+        """Where items stand that nobody has liked [n, K]: at their text, moved as the nearest liked ones are."""
+        return text if self._neighbours is None else text + self._neighbours.mean(text, self.config.neighbours)
 
     def _directions(self, item_reps: Any) -> FloatArray:
         return np.asarray(item_reps[:, : self.config.factors])
@@ -268,22 +268,21 @@ class NeuralModel(SolvedModel):
     def _direction(self, user: Any, tag: int | None) -> FloatArray:
         """What g(X) is multiplied with for the score of one user or of one tag [K]."""
         if tag is None:
-            vector: FloatArray = user[0, : self.config.factors]
-            return vector
+            return np.asarray(user[0, : self.config.factors])
         assert self._head is not None
         return np.asarray(self._head.vectors[tag].detach().cpu().numpy())
 
     def _tag_scores(self, items: Items) -> FloatArray:
         if self._head is None:
             return np.zeros((len(items), 0), np.float32)
-        return tag_scores(
-            self._head, self._encode(items), self._text, self.data.items.tags, neighbours=self.config.tag_neighbours
-        )
+        neighbours = self.config.tag_neighbours
+        return tag_scores(self._head, self._encode(items), self._text, self.data.items.tags, neighbours=neighbours)
 
     # ------------------------------------------------------------------ saving
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        arrays = {"text": self._text, "items": self._items, "users": self._users}
+        arrays: dict[str, npt.NDArray[Any]] = {"text": self._text, "items": self._items, "users": self._users}
+        arrays |= {} if self._neighbours is None else {"known": self._known}
         arrays |= {f"encoder.{name}": value.cpu().numpy() for name, value in self._encoder.state_dict().items()}
         if self._head is not None:
             arrays |= {f"tags.{name}": value.cpu().numpy() for name, value in self._head.state_dict().items()}
@@ -292,9 +291,10 @@ class NeuralModel(SolvedModel):
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         device = resolve_device(self.device)
         self._text, self._items, self._users = arrays["text"], arrays["items"], arrays["users"]
-        self._encoder = self._new_encoder(len(self.vocabulary)).to(device)
+        if "known" in arrays:
+            self._set_neighbours(arrays["known"])
+        self._encoder = self._new_encoder(len(self.vocabulary)).to(device).eval()
         self._encoder.load_state_dict(part_of(arrays, "encoder.", device))
-        self._encoder.eval()
         if "tags.bias" in arrays:
             self._head = TagHead(self.data.items.tags, self.config.factors).to(device)
             self._head.load_state_dict(part_of(arrays, "tags.", device))

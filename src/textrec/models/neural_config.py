@@ -51,6 +51,9 @@ class NeuralConfig(Config):
     sweeps: int = bounded(4, 1)
     """Item and user solves after training."""
 
+    neighbours: int = bounded(20, 0)
+    """How many of the nearest liked items move a new one from its text, as their own likes moved them; 0 for none."""
+
     epochs: int = bounded(30, 1)
     """Most passes over the texts."""
 
