@@ -167,7 +167,7 @@ class BlendModel(Recommender):
         self._reference = {"warm": tuple(member._known_reps(rows) for member in self._members)}
         if all("cold" in member.capabilities for member in self._members):
             items = self.data.items.take(rows)
-            self._reference["cold"] = tuple(member._new_reps(items) for member in self._members)
+            self._reference["cold"] = tuple(member._text_reps(items) for member in self._members)
         everyone = np.arange(self.data.n_users)
         self._scales = self._scales_of([member._user_reps(everyone) for member in self._members])
 
@@ -248,7 +248,7 @@ def _scaled(member: Recommender, fold: Fold, reference: Rows, setting: Setting) 
     users = member._user_reps(np.arange(fold.train.n_users))
     score, selection = member.scorer(fold.candidates)
     if setting == "cold":
-        items = member._new_reps(fold.train.items.take(reference))
+        items = member._text_reps(fold.train.items.take(reference))
     else:
         items = member._known_reps(reference)
     scale = scale_of(member._score(users, items))
