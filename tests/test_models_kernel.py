@@ -116,3 +116,53 @@ def test_sentence_vectors_refuse_bags_of_words(fold: Fold) -> None:
     with pytest.raises(CapabilityError, match="kernel = 'vectors' reads words in order and these are word counts only"):
         fitted(bagged, kernel="vectors")
     assert recall(fitted(bagged), fold) > 0
+
+
+ENCODERS = (
+    "embed-mtl epochs=4 factors=8 min_count=1",
+    "gru epochs=2 factors=8 hidden_dim=6 min_count=1",
+)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_trained_encoder_reads_for_the_kernel_and_comes_back_from_a_folder(
+    fold: Fold, encoder: str, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textrec.models.text_kernel.SentenceVectors", None)  # no sentence model has a part in it
+    events: list[dict] = []
+    model = create("kernel", {"kernel": "product", "encoder": encoder}, seed=3)
+    model.fit(fold.train, monitor=events.append)
+    assert {event["event"] for event in events} >= {"epoch"}
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
+    users = list(fold.train.users)[:20]
+    for asked in (None, fold.candidates, [TEXT]):
+        np.testing.assert_allclose(again.score(users, asked), model.score(users, asked), rtol=1e-3, atol=1e-4)
+    assert len(explain(again, TEXT, user=users[0]).words) == 13
+    new = {"user_id": ["somebody new"] * 2, "item_id": list(fold.train.items.ids)[:2]}
+    assert again.update(new).recommend(["somebody new"], k=3).height == 3
+
+
+def test_an_encoder_of_word_counts_serves_bags(fold: Fold) -> None:
+    documents = fold.train.items.documents
+    bags = Documents(documents.words, documents.ids, documents.starts, np.ones(len(documents.ids), np.float32))
+    data = dataclasses.replace(fold.train, items=dataclasses.replace(fold.train.items, documents=bags))
+    model = create("kernel", {"kernel": "vectors", "encoder": ENCODERS[0]}).fit(data)
+    assert np.isfinite(model.score(None)).all()
+    with pytest.raises(CapabilityError):
+        create("kernel", {"kernel": "vectors", "encoder": ENCODERS[1]}).fit(data)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"encoder": "embed"}, "kernel = vectors"),
+        ({"kernel": "vectors", "encoder": "als"}, "a model with vectors"),
+        ({"kernel": "vectors", "encoder": "kernel"}, "a model with vectors"),
+        ({"kernel": "vectors", "encoder": "gru layers=3"}, "layers"),
+        ({"kernel": "vectors", "encoder": "nothing"}, "nothing"),
+    ],
+)
+def test_an_encoder_that_cannot_read_for_it_is_refused(config: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        create("kernel", config)

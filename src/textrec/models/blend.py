@@ -6,14 +6,13 @@ Shapes: `U` users, `I` items, `C` candidates, `M` models.
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from textrec.config import Config, parse_flag
+from textrec.config import Config
 from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.errors import CapabilityError, ConfigError
 from textrec.learn.blending import best_weights, scale_of
@@ -21,10 +20,10 @@ from textrec.learn.exact import encode_documents
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import Parts
+from textrec.models import members
 from textrec.models.neural import NeuralModel
 from textrec.protocol.splits import Fold, hold_out
-from textrec.registry import create, model_class, models_with
-from textrec.text import Vocabulary
+from textrec.registry import models_with
 
 __all__ = ["BlendConfig", "BlendModel"]
 
@@ -61,25 +60,11 @@ class BlendConfig(Config):
                 faults.append(f"{name} must be {len(self.members)} numbers of at least 0, got {list(weights)}")
         for member in self.members:
             try:
-                _member(member)
+                if members.named(member)[0] == BlendModel.name:
+                    raise ConfigError("a blend cannot be a member of a blend")
             except (ConfigError, ValueError) as error:
                 faults.append(f"members: {member!r}: {error}")
         return faults
-
-
-def _member(text: str) -> tuple[str, Config]:
-    """Name and configuration of a member."""
-    name, *settings = str(text).split()
-    chosen = model_class(name)
-    if name == BlendModel.name:
-        raise ConfigError("a blend cannot be a member of a blend")
-    values = {}
-    for setting in settings:
-        field, sign, value = setting.partition("=")
-        if not sign:
-            raise ConfigError(f"{setting!r} must be field=value")
-        values[field] = parse_flag(chosen.config_type, field, value)
-    return name, chosen.config_type.from_mapping(values)
 
 
 class BlendModel(Recommender):
@@ -147,8 +132,7 @@ class BlendModel(Recommender):
         return member.fit(train, validation=fold, monitor=_labelled(monitor, member))
 
     def _new_members(self) -> list[Recommender]:
-        named = [_member(text) for text in self.config.members]
-        return [create(name, config, seed=self.seed, device=self.device) for name, config in named]
+        return [members.new(text, seed=self.seed, device=self.device) for text in self.config.members]
 
     def _refit_likes(self) -> None:
         for member in self._members:
@@ -222,24 +206,15 @@ class BlendModel(Recommender):
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays: dict[str, npt.NDArray[Any]] = {f"weights.{name}": value for name, value in self._weights.items()}
         for number, member in enumerate(self._members):
-            own = member._arrays()
-            if member.vocabulary is not None:
-                words = json.dumps(list(member.vocabulary), ensure_ascii=False).encode()
-                own["vocabulary"] = np.frombuffer(words, np.uint8).copy()
-            arrays |= {f"member-{number}.{name}": value for name, value in own.items()}
+            arrays |= members.arrays_of(member, f"member-{number}.")
         return arrays
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         self._weights = {"cold": arrays["weights.cold"], "warm": arrays["weights.warm"]}
-        self._members = self._new_members()
-        for number, member in enumerate(self._members):
-            start = f"member-{number}."
-            own = {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
-            words = own.pop("vocabulary", None)
-            if words is not None:
-                member.vocabulary = Vocabulary.from_words(json.loads(words.tobytes().decode()))
-            member.data, member.likes_known = self.data, self.likes_known
-            member._restore(own)
+        self._members = [
+            members.restored(member, arrays, f"member-{number}.", self.data, self.likes_known)
+            for number, member in enumerate(self._new_members())
+        ]
         self._set_reference()
 
 

@@ -58,7 +58,7 @@ class KernelConfig(TextKernelConfig):
     """Items that Nyström's features are made from."""
 
     def _faults(self) -> list[str]:
-        faults = []
+        faults = super()._faults()
         if self.unobserved >= self.observed:
             faults.append(f"unobserved must be below observed, got {self.unobserved} and {self.observed}")
         if self.collaborative > 0 and self.solver == "nystrom":
@@ -94,9 +94,8 @@ class KernelModel(SolvedModel):
     def _fit(
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
-        documents = train.items.documents
         self._kernel, self._features = TextKernel.fit(
-            self.config, documents, owner=self.name, device=self.device, monitor=monitor
+            self.config, train, owner=self.name, seed=self.seed, device=self.device, monitor=monitor
         )
         self.vocabulary = self._kernel.vocabulary
         self._nystrom = None
@@ -219,8 +218,9 @@ class KernelModel(SolvedModel):
         return arrays | landmarks | {"root": self._nystrom.root, "users": self._users}
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        restored = {"owner": self.name, "device": self.device}
-        self._kernel, self._features = TextKernel.restore(self.config, self.vocabulary, arrays, **restored)
+        self._kernel, self._features = TextKernel.restore(
+            self.config, self.vocabulary, arrays, owner=self.name, device=self.device, data=self.data
+        )
         self._set_pool()
         if self._exact:
             self._betas = csr_from("betas", arrays, len(self._centres))

@@ -19,15 +19,16 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from textrec.config import Config, bounded
-from textrec.dataset import Csr, Rows
-from textrec.errors import CapabilityError
+from textrec.dataset import Csr, Dataset, Rows
+from textrec.errors import CapabilityError, ConfigError
 from textrec.learn.model import Monitor
 from textrec.learn.pretrained import DEFAULT
 from textrec.learn.representations import dense, unit_rows
 from textrec.learn.sentence_vectors import SentenceVectors
 from textrec.learn.tensors import Precision
+from textrec.models.members import MemberVectors, named
 from textrec.models.tfidf import TfidfRows, csr_arrays, csr_from
-from textrec.registry import models_with
+from textrec.registry import model_class, models_with
 from textrec.text import Documents, Vocabulary
 
 __all__ = ["KernelName", "TextFeatures", "TextKernel", "TextKernelConfig"]
@@ -62,8 +63,23 @@ class TextKernelConfig(Config):
     sentence_model: str = DEFAULT
     """Pre-trained transformer of the sentence vectors: a folder, or a name of the Hugging Face hub."""
 
+    encoder: str | None = None
+    """In place of it, a text encoder of this library that is trained first, with its settings: "gru-mtl epochs=10"."""
+
     precision: Precision = "auto"
     """Of the transformer, for many texts at a time: bf16, fp32, or auto: bf16 where the processor has it."""
+
+    def _faults(self) -> list[str]:
+        if self.encoder is None:
+            return []
+        try:
+            name, _ = named(self.encoder)
+        except (ConfigError, ValueError) as error:
+            return [f"encoder: {error}"]
+        faults = [] if self.kernel != "tfidf" else ["encoder needs kernel = vectors, sum or product; tfidf has none"]
+        if "vectors" not in model_class(name).capabilities or name == "kernel":
+            faults.append(f"encoder must be a model with vectors, got {name!r}: {', '.join(models_with('vectors'))}")
+        return faults
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,19 +110,24 @@ class TextKernel:
     """Reads texts and compares them."""
 
     config: TextKernelConfig
-    sentences: SentenceVectors | None = None
+    sentences: SentenceVectors | MemberVectors | None = None
     ngrams: TfidfRows | None = None
     owner: str = field(default="kernel")  # the model, for messages
 
     @classmethod
     def fit(
-        cls, config: TextKernelConfig, documents: Documents, *, owner: str, device: str, monitor: Monitor | None
+        cls, config: TextKernelConfig, train: Dataset, *, owner: str, seed: int, device: str, monitor: Monitor | None
     ) -> tuple[TextKernel, TextFeatures]:
-        """Learn the n-grams of the training texts; also what is read of these."""
-        sentences, ngrams, tfidf = None, None, None
+        """Learn the n-grams of the training texts, or train the encoder; also what is read of these texts."""
+        documents = train.items.documents
+        sentences: SentenceVectors | MemberVectors | None = None
+        ngrams, tfidf = None, None
         if config.kernel != "tfidf":
-            _check_order(documents, owner, config.kernel)
-            sentences = SentenceVectors.load(config.sentence_model, device=device, precision=config.precision)
+            _check_order(documents, owner, config)
+            if config.encoder is not None:
+                sentences = MemberVectors.trained(config.encoder, train, seed=seed, device=device, monitor=monitor)
+            else:
+                sentences = SentenceVectors.load(config.sentence_model, device=device, precision=config.precision)
         if config.kernel != "vectors":
             ngrams, tfidf = TfidfRows.fit(documents, ngrams=config.ngrams, min_items=config.min_items, sublinear=True)
         found = cls(config, sentences, ngrams, owner)
@@ -121,7 +142,7 @@ class TextKernel:
     def read(self, documents: Documents) -> TextFeatures:
         """What the kernel reads of any texts."""
         if self.sentences is not None:
-            _check_order(documents, self.owner, self.config.kernel)
+            _check_order(documents, self.owner, self.config)
         return TextFeatures(
             None if self.sentences is None else unit_rows(self.sentences.vectors(documents)),
             None if self.ngrams is None else self.ngrams.rows(documents),
@@ -159,10 +180,14 @@ class TextKernel:
         *,
         owner: str,
         device: str,
+        data: Dataset,
     ) -> tuple[TextKernel, TextFeatures]:
         """The inverse of `arrays` of the kernel and of the features of the training texts."""
-        sentences = ngrams = None
-        if config.kernel != "tfidf":
+        sentences: SentenceVectors | MemberVectors | None = None
+        ngrams = None
+        if config.kernel != "tfidf" and config.encoder is not None:
+            sentences = MemberVectors.restore(config.encoder, dict(arrays), device=device, data=data)
+        elif config.kernel != "tfidf":
             sentences = SentenceVectors.restore(arrays, device=device, precision=config.precision)
         if config.kernel != "vectors":
             assert vocabulary is not None
@@ -177,9 +202,10 @@ class TextKernel:
         return TextFeatures(arrays.get("kernel.vectors"), tfidf)
 
 
-def _check_order(documents: Documents, owner: str, kernel: KernelName) -> None:
-    if not documents.ordered:
-        reason = f"kernel = {kernel!r} reads words in order and these are word counts only; kernel = 'tfidf' reads them"
+def _check_order(documents: Documents, owner: str, config: TextKernelConfig) -> None:
+    if not documents.ordered and config.encoder is None:  # an encoder says itself what it reads
+        needs = f"kernel = {config.kernel!r} reads words in order and these are word counts only"
+        reason = f"{needs}; kernel = 'tfidf' reads them"
         raise CapabilityError(owner, "bag_of_words", models_with("bag_of_words"), reason)
 
 
