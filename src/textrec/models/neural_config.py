@@ -108,7 +108,7 @@ class NeuralConfig(Config):
 
     recipe: Literal["exact", "paper"] = "exact"
     """How it is trained: `exact` solves the factors in closed form, `paper` follows §4.1.2. The fields that begin with
-    paper_ belong to it, and sweeps, offsets, epochs, batch_size and the weights above to `exact`."""
+    paper_ belong to it, and sweeps, offsets, neighbours, epochs, batch_size and the weights above to `exact`."""
 
     paper_steps: int = bounded(20_000, 1)
     """Most steps."""
@@ -143,8 +143,8 @@ class TagsConfig(Config):
     """c', the weight of a tag that is absent (paper §3.3, which gives no value)."""
 
     item_tag_weight: float = bounded(1.0, 0.0)
-    """η, the weight of an item's own tags where it is solved around its text (as in CTR-MTL, paper §4.1.2); new items
-    stay at their texts."""
+    """η, the weight of an item's own tags where it is solved around its text (as in CTR-MTL, paper §4.1.2); a new
+    item has no part in that."""
 
     item_absent_tag_weight: float = bounded(0.03, 0.0, 0.99)
     """c' of the same."""
