@@ -72,6 +72,9 @@ def test_words_that_join_later_change_nothing_known() -> None:
     wider = model.widen(more, vocabulary, 1.0, 10)
     assert len(wider) == len(model.idf) == len(model.bag.weight) == len(model.words.weight) == len(vocabulary) + 1
     np.testing.assert_allclose(encode_documents(model, texts), before, atol=1e-6)
+    model.narrow(len(vocabulary))
+    assert len(model.idf) == len(model.bag.weight) == len(model.words.weight) == len(vocabulary)
+    np.testing.assert_allclose(encode_documents(model, texts), before, atol=1e-6)
 
 
 def test_documents_without_sentence_vectors_are_refused() -> None:

@@ -72,12 +72,25 @@ def test_both_kinds_of_weights(data: Dataset) -> None:
 
 
 def test_an_encoder_is_trained_once_and_completed(data: Dataset) -> None:
-    validation = hold_out(data, "cold", seed=0, fold=0)
-    blend = create("blend", {"members": [EMBED, "tfidf"]}, seed=4).fit(data, validation=validation)
+    validation = hold_out(data, "warm", seed=0, fold=0)  # no text is held out, so both know the same words
+    events: list[dict] = []
+    blend = create("blend", {"members": [EMBED, "tfidf"]}, seed=4)
+    blend.fit(data, validation=validation, monitor=events.append)
     alone = create("embed", {"epochs": 2, "factors": 8, "min_count": 1}, seed=4).fit(data, validation=validation)
-    np.testing.assert_allclose(blend._members[0].encode([TEXT]).shape, alone.encode([TEXT]).shape)
-    assert blend._members[0].data is data
-    assert len(blend._members[0]._text) == data.n_items
+    np.testing.assert_allclose(blend._members[0].encode([TEXT]), alone.encode([TEXT]), rtol=1e-5)
+    np.testing.assert_allclose(blend._members[0].score(None), alone.score(None), rtol=1e-4, atol=1e-6)
+    assert len([event for event in events if event["event"] == "epoch" and not event.get("refit")]) == 2
+
+
+def test_a_kernel_inside_a_blend_has_an_encoder_of_its_own_trained_once(data: Dataset) -> None:
+    validation = hold_out(data, "cold", seed=0, fold=0)
+    events: list[dict] = []
+    member = f"kernel kernel=vectors encoder='{EMBED}'"
+    blend = create("blend", {"members": [member, "tfidf"]}, seed=4)
+    blend.fit(data, validation=validation, monitor=events.append)
+    assert len([event for event in events if event["event"] == "epoch" and not event.get("refit")]) == 2
+    assert [len(member._features) for member in blend._members[:1]] == [data.n_items]
+    assert len(blend.recommend("0", items=[TEXT, "sleep research"], k=2)) == 2
 
 
 def test_a_member_that_cannot_read_is_for_known_items(data: Dataset) -> None:
@@ -106,6 +119,7 @@ def test_members_have_their_own_checkpoints(data: Dataset, tmp_path) -> None:
         ({"members": []}, "members must name at least one model, got none"),
         ({"members": ["kernle"]}, r"members: 'kernle': unknown model 'kernle'; did you mean 'kernel'"),
         ({"members": ["kernel width"]}, "'width' must be field=value"),
+        ({"members": ["kernel encoder='embed"]}, "No closing quotation"),
         ({"members": ["kernel width=0"]}, "width must be above 0"),
         ({"members": ["kernel wdth=1"]}, "unknown field 'wdth'; did you mean 'width'"),
         ({"members": ["blend"]}, "a blend cannot be a member of a blend"),

@@ -119,6 +119,12 @@ class TextEncoder(nn.Module, ABC):
         self.words = nn.Embedding(len(weight), self.words.embedding_dim, _weight=weight)
         return Vocabulary.from_words([*vocabulary, *words])
 
+    def narrow(self, n_words: int) -> None:
+        """Leave out all words behind the first `n_words`, which undoes `widen`."""
+        self.words = nn.Embedding(
+            n_words, self.words.embedding_dim, _weight=self.words.weight.detach()[:n_words].clone()
+        )
+
     def forward(self, batch: TokenBatch, vectors: Tensor | None = None) -> Tensor:
         """g(X) of each text, [B, K]; an empty text gives zeros.
 

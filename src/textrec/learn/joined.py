@@ -81,6 +81,12 @@ class Joined(Gru):
         self.idf = F.pad(self.idf, (0, more))
         return wider
 
+    def narrow(self, n_words: int) -> None:
+        """As every encoder does."""
+        super().narrow(n_words)
+        self.bag = nn.Embedding(n_words, self.dim, _weight=self.bag.weight.detach()[:n_words].clone())
+        self.idf = self.idf[:n_words]
+
 
 def inverse_frequencies(documents: Documents) -> npt.NDArray[np.float32]:
     """log((1 + n) / (1 + texts with the word)) + 1 of every word (scikit-learn's smooth IDF) [V]; 0 for `<UNK>`."""

@@ -153,6 +153,10 @@ class Model(ABC):
         """
         return None
 
+    def _complete(self, train: Dataset, validation: Fold, monitor: Monitor | None) -> None:
+        """Fitted to `validation.train`, learn from all of `train`: anew, unless a model knows how to go on."""
+        self.fit(train, validation=validation, monitor=monitor)
+
     def _refit_likes(self) -> None:
         """Recompute what follows from `self.data.likes` without touching what was learnt from text."""
         raise NotImplementedError

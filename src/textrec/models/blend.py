@@ -16,12 +16,10 @@ from textrec.config import Config
 from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.errors import CapabilityError, ConfigError
 from textrec.learn.blending import best_weights, scale_of
-from textrec.learn.exact import encode_documents
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import Parts
 from textrec.models import members
-from textrec.models.neural import NeuralModel
 from textrec.protocol.splits import Fold, hold_out
 from textrec.registry import models_with
 
@@ -72,8 +70,8 @@ class BlendModel(Recommender):
 
     Items with training likes have the warm weights and the scale of known items, all others the cold ones and the scale
     of texts. Weights are learnt on likes held out of the training part: members are fitted without them, the weights
-    chosen, and the members completed with all of the training part (an encoder stays as it is, as when it is trained
-    alone; every other model is fitted again).
+    chosen, and the members completed with all of the training part (an encoder goes on, as it does after early stopping
+    when it is trained alone; every other model is fitted again).
     """
 
     name = "blend"
@@ -108,7 +106,8 @@ class BlendModel(Recommender):
             self._weights = getattr(self, "_weights", {})
             chosen = given / given.sum() if len(given) else learnt.get(setting, learnt[first])
             self._weights = self._weights | {setting: chosen}
-        self._members = [self._completed(member, train, held_out, monitor) for member in self._members]
+        for member in self._members:
+            member._complete(train, held_out, _labelled(monitor, member))
         self._set_reference()
 
     def _learn(self, fold: Fold, monitor: Monitor | None, checkpoint: Checkpoint | None) -> npt.NDArray[np.float64]:
@@ -125,11 +124,6 @@ class BlendModel(Recommender):
             named = dict(zip(self.config.members, weights.round(3).tolist(), strict=True))
             monitor({"event": "weights", "setting": setting, "weights": named, "recall": value})
         return weights
-
-    def _completed(self, member: Recommender, train: Dataset, fold: Fold, monitor: Monitor | None) -> Recommender:
-        if isinstance(member, NeuralModel) and member.config.recipe == "exact":
-            return _extended(member, train)
-        return member.fit(train, validation=fold, monitor=_labelled(monitor, member))
 
     def _new_members(self) -> list[Recommender]:
         return [members.new(text, seed=self.seed, device=self.device) for text in self.config.members]
@@ -232,14 +226,6 @@ def _scaled(member: Recommender, fold: Fold, reference: Rows, setting: Setting) 
         block = np.arange(start, min(start + 1024, len(scores)))
         scores[block] = (score(block) - scale[block, :1]) / scale[block, 1:]
     return scores
-
-
-def _extended(member: NeuralModel, train: Dataset) -> NeuralModel:
-    """A model that learnt from a part of the training items takes in all of them: texts are read, factors solved."""
-    member.data = train
-    member._text = encode_documents(member._encoder, member._documents(train.items))
-    member._refit_likes()
-    return member
 
 
 def _labelled(monitor: Monitor | None, member: Recommender) -> Monitor | None:

@@ -5,6 +5,8 @@ Shapes: `n` items of a call, `V` words, `S` size of a sentence vector.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -71,9 +73,13 @@ class JoinedModel(NeuralModel):
     ) -> None:
         config = self.config
         self._reader = SentenceVectors.load(config.sentence_model, device=self.device, precision=config.precision)
+        super()._fit(train, validation, monitor, checkpoint)
+
+    @contextmanager
+    def _reading(self, train: Dataset, monitor: Monitor | None) -> Iterator[None]:
         self._training = train.items, self._reader.vectors(train.items.documents, monitor)
         try:
-            super()._fit(train, validation, monitor, checkpoint)
+            yield
         finally:
             self._training = None
 

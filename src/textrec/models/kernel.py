@@ -18,6 +18,7 @@ from textrec.learn.factors import solve_factors
 from textrec.learn.kernel_ridge import ExactRidge, Nystrom
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.representations import unit_rows
+from textrec.models.members import MemberVectors
 from textrec.models.solved import SolvedModel
 from textrec.models.text_kernel import TextFeatures, TextKernel, TextKernelConfig
 from textrec.models.tfidf import csr_arrays, csr_from
@@ -94,10 +95,22 @@ class KernelModel(SolvedModel):
     def _fit(
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
-        self._kernel, self._features = TextKernel.fit(
-            self.config, train, owner=self.name, seed=self.seed, device=self.device, monitor=monitor
+        self._read(
+            *TextKernel.fit(
+                self.config, train, validation, owner=self.name, seed=self.seed, device=self.device, monitor=monitor
+            )
         )
-        self.vocabulary = self._kernel.vocabulary
+
+    def _complete(self, train: Dataset, validation: Fold, monitor: Monitor | None) -> None:
+        """An encoder goes on; sentence vectors are what they were."""
+        self.data = train
+        if isinstance(self._kernel.sentences, MemberVectors):
+            self._kernel.sentences.complete(train, validation, monitor)
+        self._read(*self._kernel.over(train.items.documents, monitor))
+
+    def _read(self, kernel: TextKernel, features: TextFeatures) -> None:
+        self._kernel, self._features = kernel, features
+        self.vocabulary = kernel.vocabulary
         self._nystrom = None
         self._refit_likes()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from textrec.dataset import Dataset, Items
 from textrec.errors import ConfigError
 from textrec.learn.model import Monitor
 from textrec.learn.recommender import Recommender
-from textrec.protocol.splits import hold_out
+from textrec.protocol.splits import Fold, hold_out
 from textrec.registry import create, model_class
 from textrec.text import Documents, Vocabulary
 
@@ -24,12 +25,13 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def named(text: str) -> tuple[str, Config]:
-    """Name and configuration of a member: `gru-mtl epochs=10`.
+    """Name and configuration of a member: `gru-mtl epochs=10`; a value with spaces stands in quotation marks.
 
     Raises:
         ConfigError: no such model, or no such setting.
+        ValueError: a quotation mark too few.
     """
-    name, *settings = str(text).split() or [""]
+    name, *settings = shlex.split(str(text)) or [""]
     chosen = model_class(name)
     values = {}
     for setting in settings:
@@ -87,11 +89,18 @@ class MemberVectors:
         self.member = member
 
     @classmethod
-    def trained(cls, text: str, train: Dataset, *, seed: int, device: str, monitor: Monitor | None) -> MemberVectors:
-        """Train a member on all there is, a tenth of the liked items held out to see when to stop."""
+    def trained(
+        cls, text: str, train: Dataset, validation: Fold | None, *, seed: int, device: str, monitor: Monitor | None
+    ) -> MemberVectors:
+        """Train a member; without a validation fold a tenth of the liked items is held out to see when to stop."""
         member = new(text, seed=seed, device=device)
-        validation = hold_out(train, "cold", seed=seed, fold=0) if member.stops_early else None
+        if validation is None and member.stops_early:
+            validation = hold_out(train, "cold", seed=seed, fold=0)
         return cls(member.fit(train, validation=validation, monitor=monitor))
+
+    def complete(self, train: Dataset, validation: Fold, monitor: Monitor | None) -> None:
+        """Go on with all of the training items, after a part of them."""
+        self.member._complete(train, validation, monitor)
 
     def vectors(self, documents: Documents, monitor: Monitor | None = None) -> FloatArray:
         """Vectors of texts [n, D]; an empty text has zeros."""

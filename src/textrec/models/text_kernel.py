@@ -11,7 +11,7 @@ Shapes: `n` and `m` texts, `D` size of a sentence vector, `F` n-grams.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ from textrec.learn.sentence_vectors import SentenceVectors
 from textrec.learn.tensors import Precision
 from textrec.models.members import MemberVectors, named
 from textrec.models.tfidf import TfidfRows, csr_arrays, csr_from
+from textrec.protocol.splits import Fold
 from textrec.registry import model_class, models_with
 from textrec.text import Documents, Vocabulary
 
@@ -116,23 +117,34 @@ class TextKernel:
 
     @classmethod
     def fit(
-        cls, config: TextKernelConfig, train: Dataset, *, owner: str, seed: int, device: str, monitor: Monitor | None
+        cls,
+        config: TextKernelConfig,
+        train: Dataset,
+        validation: Fold | None = None,
+        *,
+        owner: str,
+        seed: int,
+        device: str,
+        monitor: Monitor | None,
     ) -> tuple[TextKernel, TextFeatures]:
         """Learn the n-grams of the training texts, or train the encoder; also what is read of these texts."""
-        documents = train.items.documents
         sentences: SentenceVectors | MemberVectors | None = None
-        ngrams, tfidf = None, None
         if config.kernel != "tfidf":
-            _check_order(documents, owner, config)
+            _check_order(train.items.documents, owner, config)
             if config.encoder is not None:
-                sentences = MemberVectors.trained(config.encoder, train, seed=seed, device=device, monitor=monitor)
+                settings: dict[str, Any] = {"seed": seed, "device": device, "monitor": monitor}
+                sentences = MemberVectors.trained(config.encoder, train, validation, **settings)
             else:
                 sentences = SentenceVectors.load(config.sentence_model, device=device, precision=config.precision)
+        return cls(config, sentences, owner=owner).over(train.items.documents, monitor)
+
+    def over(self, documents: Documents, monitor: Monitor | None = None) -> tuple[TextKernel, TextFeatures]:
+        """The same reader of sentences with the n-grams of these texts; also what is read of the texts."""
+        config, ngrams, tfidf = self.config, None, None
         if config.kernel != "vectors":
             ngrams, tfidf = TfidfRows.fit(documents, ngrams=config.ngrams, min_items=config.min_items, sublinear=True)
-        found = cls(config, sentences, ngrams, owner)
-        vectors = None if sentences is None else unit_rows(sentences.vectors(documents, monitor))
-        return found, TextFeatures(vectors, tfidf)
+        vectors = None if self.sentences is None else unit_rows(self.sentences.vectors(documents, monitor))
+        return replace(self, ngrams=ngrams), TextFeatures(vectors, tfidf)
 
     @property
     def vocabulary(self) -> Vocabulary | None:

@@ -5,6 +5,8 @@ Shapes: `n` items of a call, `N` pieces of their texts, `K` factors.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -109,9 +111,13 @@ class TransformerModel(NeuralModel):
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
         self._take(load_pretrained(self.config.sentence_model))
+        super()._fit(train, validation, monitor, checkpoint)
+
+    @contextmanager
+    def _reading(self, train: Dataset, monitor: Monitor | None) -> Iterator[None]:
         self._monitor, self._training_items = monitor, train.items
         try:
-            super()._fit(train, validation, monitor, checkpoint)
+            yield
         finally:
             self._monitor = self._training_items = self._whole = None
 
