@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster lint docs readme soak bench-table1 bench-ablation bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
+.PHONY: help demo test test-cluster lint docs readme soak bench-table1 bench-ablation bench-past bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -60,8 +60,14 @@ benchmarks/vectors: | $(INSTALLED)
 bench-table1: $(INSTALLED) benchmarks/vectors ## measure every model on the public data in $TEXTREC_DATA; goes on where it was
 	$(BIN)/textrec experiment table1 --out benchmarks/runs/table1
 
-bench-ablation: $(INSTALLED) benchmarks/vectors ## measure what each part is worth
+bench-ablation: $(INSTALLED) benchmarks/vectors benchmarks/gru ## measure what each part is worth
 	$(BIN)/textrec experiment ablation --out benchmarks/runs/ablation --adopt benchmarks/runs/table1
+
+benchmarks/gru: benchmarks/vectors
+	$(BIN)/textrec pretrain "$${TEXTREC_DATA:-../shared/data}/corpus/abstracts.txt.xz" --gru --word-vectors benchmarks/vectors --out $@
+
+bench-past: $(INSTALLED) benchmarks/vectors ## measure pre-trained encoders, kernels and blends; goes on where it was
+	$(BIN)/textrec experiment past --out benchmarks/runs/past
 
 bench-recipes: $(INSTALLED) benchmarks/vectors ## the paper's recipe against exact: tokens and seconds to Recall@50 = 0.40
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recipes.py
