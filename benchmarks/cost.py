@@ -18,9 +18,10 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +83,23 @@ def short(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration, trained for as short as it can be."""
     made = {**config, **{name: value for name, value in SHORT.items() if name in config}}
     if members := made.get("members"):
-        made["members"] = [" ".join([member, *_short_member(member)]) for member in members]
+        made["members"] = [_short_member(member) for member in members]
         made["cold_weights"] = [1.0] * len(members)  # nothing is to be learnt
+    if encoder := made.get("encoder"):
+        made["encoder"] = _short_member(encoder)
     return made
 
 
-def _short_member(member: str) -> Iterator[str]:
-    from textrec.registry import create
+def _short_member(member: str) -> str:
+    from textrec.models.members import named
 
-    fields = create(member.split()[0]).config.to_dict()
-    return (f"{name}={value}" for name, value in SHORT.items() if name in fields)
+    name, *given = shlex.split(member)
+    settings: dict[str, Any] = dict(setting.split("=", 1) for setting in given)
+    fields = named(member)[1].to_dict()
+    settings |= {field: value for field, value in SHORT.items() if field in fields}
+    if "encoder" in settings:
+        settings["encoder"] = _short_member(settings["encoder"])
+    return " ".join([name, *(f"{field}={shlex.quote(str(value))}" for field, value in settings.items())])
 
 
 def measure(model: str, config: Mapping[str, Any], data: Any) -> Entry:

@@ -80,3 +80,10 @@ def test_members_of_a_blend_are_trained_shortly_too(cost: ModuleType) -> None:
         "embed-mtl word_vectors=v epochs=1 refit_epochs=0 tag_epochs=0 sweeps=1",
     ]
     assert made["cold_weights"] == [1.0, 1.0]
+
+
+def test_the_encoder_of_a_kernel_is_trained_shortly_too(cost: ModuleType) -> None:
+    short = "embed word_vectors=v epochs=1 refit_epochs=0 sweeps=1"
+    assert cost.short({"kernel": "vectors", "encoder": "embed word_vectors=v"})["encoder"] == short
+    made = cost.short({"members": ["kernel kernel=vectors encoder='embed word_vectors=v'"], "cold_weights": ()})
+    assert made["members"] == [f"kernel kernel=vectors encoder='{short}'"]
