@@ -14,14 +14,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from textrec.study.document import Heading, as_markdown
+from textrec.study.paper_tables import beside_the_paper, top_of_the_list
 from textrec.study.results import Panel, compare, load_results
+from textrec.study.sections import NAMES, p_text
 
 HERE = Path(__file__).parent
 RUNS, PAIRED = HERE / "runs", HERE / "results" / "paired.json"
 README, LONG = HERE.parent / "README.md", HERE.parent / "docs" / "results.md"
 START, END = "<!-- results: benchmarks/readme.py -->\n", "\n<!-- end of results -->"
 SHOWN = ("table1", "past")
-"""The runs whose rows are shown; ablations stand in the log."""
+"""The runs whose rows are shown; the ablation has a table of its own."""
 SHORT = "citeulike-"
 """What the names of the data have in common, left out in the heads of columns."""
 
@@ -104,17 +107,65 @@ def line_of(data: str, setting: str, model: str, mean: Mapping[str, float], devi
     )
 
 
-def with_table(text: str, table: str) -> str:
-    """A page with its table replaced."""
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}{table}{END}{after}"
+def beside() -> str:
+    """Table 1 and the top of the list, ours beside the paper's."""
+    results = load_results(RUNS / "table1")
+    blocks = [*beside_the_paper(results), *top_of_the_list(results)]
+    lowered = [Heading(block.text, block.level + 1) if isinstance(block, Heading) else block for block in blocks]
+    return as_markdown(lowered[1:]).strip()  # its heading stands on the page
+
+
+def tested() -> str:
+    """A line a test of `PAIRED`."""
+    lines = ["| data, setting | models | metric | Δ | 95 % interval | p |", "|---|---|---|---|---|---|"]
+    for test in json.loads(PAIRED.read_text(encoding="utf-8")):
+        figures = f"{test['difference']:+.4f} | {test['low']:+.4f} … {test['high']:+.4f} | {p_text(test['p'])}"
+        lines.append(f"| {test['panel']} | {test['a']} − {test['b']} | {NAMES[test['metric']]} | {figures} |")
+    return "\n".join(lines)
+
+
+def ablation() -> str:
+    """A line a row of the ablation, beside the plain row of its model on the same folds."""
+    results = load_results(RUNS / "ablation")
+    lines = [
+        "| data | model | Recall@10 | Δ | Recall@50 | Δ | tag Recall@50 | s / fold |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    plain = {
+        (panel.data, row.label): row
+        for panel in results.panels
+        if panel.candidates != "all"
+        for row in panel.rows
+        if row.label == row.model
+    }
+    for panel in results.panels:
+        for row in sorted(panel.rows, key=lambda row: (row.model, row.label != row.model, row.label)):
+            label = row.label + (", all papers" if panel.candidates == "all" else "")
+            base = plain.get((panel.data, row.model), row)
+            parts = [f"| {panel.data} | {label}"]
+            for metric in ("recall@10", "recall@50"):
+                value, usual = row.mean(metric) or 0.0, base.mean(metric) or 0.0
+                parts.append(f"{value:.3f} | {'' if base is row else f'{value - usual:+.3f}'}")
+            tags = row.mean("tag_recall@50")
+            parts += ["–" if tags is None else f"{tags:.3f}", f"{row.mean('seconds') or 0.0:.0f} |"]
+            lines.append(" | ".join(parts))
+    return "\n".join(lines)
+
+
+def with_table(text: str, table: str, name: str = "") -> str:
+    """A page with one of its tables replaced."""
+    start, end = START.replace(" -->", f"{name and ' '}{name} -->"), END.replace(" -->", f"{name and ' '}{name} -->")
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}{table}{end}{after}"
 
 
 def pages() -> dict[Path, str]:
     """README and results as they should be."""
-    tables = {README: overview(), LONG: every_row()}
-    return {path: with_table(path.read_text(encoding="utf-8"), table) for path, table in tables.items()}
+    readme, long = README.read_text(encoding="utf-8"), LONG.read_text(encoding="utf-8")
+    for name, table in {"": every_row(), "paper": beside(), "pairs": tested(), "ablation": ablation()}.items():
+        long = with_table(long, table, name)
+    return {README: with_table(readme, overview()), LONG: long}
 
 
 def write_pairs() -> None:
@@ -135,7 +186,7 @@ def main() -> None:
     """Write the tables, or the tests."""
     if sys.argv[1:] == ["pairs"]:
         write_pairs()
-    elif not sys.argv[1:]:
+    if sys.argv[1:] in ([], ["pairs"]):
         for path, text in pages().items():
             path.write_text(text, encoding="utf-8")
     else:

@@ -124,7 +124,9 @@ def test_the_live_table_counts_and_estimates() -> None:
         screen.print(watch.table())
     assert "2 of 5 cells done, 1 failed, 1 running, about 3 min left" in captured.get()
     assert "slow1" in captured.get()
-    assert watch.note({"event": "chosen", "model": "gru", "chosen": "1 × 2 threads"}) is not None
+    chosen = {"event": "chosen", "model": "gru", "chosen": "1 × 2", "measured": {"1 × 2": {}, "2 × 1": {}}}
+    assert watch.note(chosen) == "gru: 1 × 2, which does more than the alternative"
+    assert watch.note({**chosen, "measured": {"1 × 2": {}}}) == "gru: 1 × 2, as it is quick either way"
 
 
 def test_durations() -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer.main
 
+import textrec
 from textrec.cli import app, main
 from textrec.registry import MODELS, model_class
 
@@ -78,8 +79,17 @@ def test_the_how_to_names_every_command_and_only_options_that_exist() -> None:
             shown.add(name)
             wrong = [word for word in rest if word.startswith("-") and word not in options_of(known[name])]
             assert not wrong, line
-    undescribed = {"demo", "explain", "cluster", "serve", "user"}
+    undescribed = {"demo", "cluster", "serve", "user"}  # two of them have pages of their own
     assert set(known) - shown <= undescribed, "docs/howto.md lacks a command"
+
+
+def test_the_reference_has_every_public_name_and_every_model() -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    stated = set(re.findall(r"^::: (\S+)", text, re.MULTILINE))
+    assert {place.partition(":")[0] for place in MODELS.values()} <= stated
+    for name in set(textrec.__all__) - {"__version__"}:
+        thing = getattr(textrec, name)
+        assert stated & {thing.__module__, f"{thing.__module__}.{thing.__qualname__}"}, name
 
 
 def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:

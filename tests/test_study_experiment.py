@@ -301,9 +301,14 @@ def test_killed_at_any_moment_and_continued(tmp_path: Path, times: int, monkeypa
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
-    path.write_text(TINY_TOML.replace("epochs = 12", "epochs = 3000, patience = 3000"), encoding="utf-8")
+    endless = TINY_TOML.replace("epochs = 25, patience = 25", "epochs = 9000, patience = 9000")
+    assert endless != TINY_TOML
+    path.write_text(endless, encoding="utf-8")
     process = start(path, tmp_path / "run", workers=2)
-    assert process.stderr is not None
+    for _ in range(600):  # until both work on it
+        if (tmp_path / "run" / "folds").is_dir():
+            break
+        time.sleep(0.1)
     process.kill()
     process.communicate()
     for _ in range(200):

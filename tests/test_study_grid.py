@@ -116,3 +116,32 @@ def test_a_stored_cell_is_the_same_when_it_ran_the_same() -> None:
     assert not cell.same_as({**stored, "config": {**config, "factors": 7}})
     assert not cell.same_as({**stored, "fold": 2})
     assert not cell.same_as({**stored, "seed": 2})
+
+
+def test_a_field_that_came_later_and_changed_results_tells_cells_apart() -> None:
+    config = create("embed-mtl").config.to_dict()
+    old = {name: value for name, value in config.items() if name != "neighbours"}
+    cold, warm = (Cell("sample", setting, "embed-mtl", 0, config=config) for setting in ("cold", "warm"))
+    assert not cold.same_as({**cold.to_dict(), "config": old})
+    assert warm.same_as({**warm.to_dict(), "config": old})  # known items are where they were
+    at_text = Cell("sample", "cold", "embed-mtl", 0, variant="at-text", config={**config, "neighbours": 0})
+    assert at_text.same_as({**cold.to_dict(), "config": old})
+
+
+def test_paths_count_by_their_last_part_and_nothing_else_is_cut_off() -> None:
+    kernel = create("kernel").config.to_dict()
+
+    def cell(encoder: str) -> Cell:
+        return Cell("sample", "cold", "kernel", 0, config={**kernel, "encoder": encoder})
+
+    gru = cell("gru-mtl word_vectors=a/vectors epochs=3")
+    assert gru.same_as(cell("gru-mtl word_vectors=/b/c/vectors epochs=3").to_dict())
+    assert not gru.same_as(cell("embed-mtl word_vectors=a/vectors epochs=3").to_dict())
+    assert not gru.same_as(cell("gru-mtl word_vectors=a/vectors epochs=4").to_dict())
+
+
+def test_cells_that_are_split_otherwise_have_folds_of_their_own() -> None:
+    plain = Cell("sample", "time", "tfidf", 0)
+    others = [Cell("sample", "time", "tfidf", 0, cutoff=cutoff) for cutoff in ("2010-01-01", "2011-01-01")]
+    others += [Cell("sample", "time", "tfidf", 0, n_folds=10), Cell("sample", "time", "tfidf", 0, min_likes=9)]
+    assert len({cell.split_name for cell in [plain, *others]}) == 5

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for those of the process.
 
     Returns:
-        The exit code: 0, 2 for bad input, 130 after Ctrl-C.
+        The exit code: 0, 1 for failed in part, 2 for bad input, 130 after Ctrl-C.
     """
     return run(app, argv)
 

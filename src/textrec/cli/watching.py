@@ -55,7 +55,9 @@ class Watch:
             case "done" | "failed":
                 return self._ended(event, name)
             case "chosen":
-                return f"{event['model']}: {event['chosen']} does more than the alternative"
+                tried = len(event["measured"]) > 1
+                why = "which does more than the alternative" if tried else "as it is quick either way"
+                return f"{event['model']}: {event['chosen']}, {why}"
         return None
 
     def _ended(self, event: Event, name: str) -> str:

@@ -13,6 +13,12 @@ from textrec.registry import create
 
 __all__ = ["Cell"]
 
+BEFORE: Mapping[str, Any] = {"neighbours": 0, "tag_neighbours": 0, "item_tag_weight": 0.0}
+"""What results that lack these fields ran with. Any other field that a result lacks had what is now its default."""
+
+OF_NEW_ITEMS = {"neighbours", "tag_neighbours"}
+"""Fields without a part in the ranking of known items: a warm result is the same whatever they are."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -43,7 +49,12 @@ class Cell:
     def split_name(self) -> str:
         """Names the split: equal for the cells that share folds."""
         pool = "all" if self.candidates == "all" else ""
-        return _joined(self.data_name, self.setting, pool, f"seed{self.seed}")
+        unusual = (
+            f"until-{self.cutoff}" if self.cutoff else "",
+            f"{self.n_folds}-folds" if self.n_folds != Cell.n_folds else "",
+            f"min-likes-{self.min_likes}" if self.min_likes != Cell.min_likes else "",
+        )
+        return _joined(self.data_name, self.setting, pool, *unusual, f"seed{self.seed}")
 
     @property
     def row_name(self) -> str:
@@ -69,22 +80,27 @@ class Cell:
     def same_as(self, stored: Mapping[str, Any]) -> bool:
         """Whether a stored cell ran the same; `variant` is a name and does not count.
 
-        A field, of the cell or of the configuration, that the stored one does not have yet had its default.
+        A field, of the cell or of the configuration, that the stored one does not have yet had its default (but see
+        `BEFORE`). Paths count by their last part.
         """
         bare = Cell(data="", setting="", model="", fold=0).to_dict()
         mine, theirs = self.to_dict() | {"variant": None}, {**bare, **stored, "variant": None}
-        config, stored_config = mine.pop("config"), dict(theirs.pop("config", {}))
+        theirs["config"] = {**_defaults(self.model), **theirs["config"]}
         for part in (mine, theirs):
             part["data"] = _last(part["data"])
-        stored_config = {**_defaults(self.model), **stored_config}
-        return mine == theirs and {name: _last(value) for name, value in config.items()} == {
-            name: _last(value) for name, value in stored_config.items()
-        }
+            part["config"] = {
+                name: _last(value)
+                for name, value in part["config"].items()
+                if self.setting == "cold" or name not in OF_NEW_ITEMS
+            }
+        return mine == theirs
 
 
 def _last(value: Any) -> Any:
-    """The last part of a path, which can be written in several ways; anything else as it is."""
-    return Path(value).name if isinstance(value, str) else value
+    """The last part of a path, which can be written in several ways, also inside `gru word_vectors=a/b`."""
+    if isinstance(value, list | tuple):
+        return [_last(each) for each in value]
+    return re.sub(r"[^\s='\"]*/", "", value) if isinstance(value, str) else value
 
 
 def _joined(*parts: str) -> str:
@@ -93,4 +109,5 @@ def _joined(*parts: str) -> str:
 
 def _defaults(model: str) -> dict[str, Any]:
     config: Config = create(model).config
-    return config.to_dict()
+    values = config.to_dict()
+    return values | {name: value for name, value in BEFORE.items() if name in values}

@@ -15,11 +15,13 @@ import numpy as np
 import polars as pl
 
 from textrec.protocol.metrics import paired_test
-from textrec.registry import MODELS, model_class
 from textrec.study.cells import Cell
 from textrec.study.store import Record, Run
 
 __all__ = ["Comparison", "Panel", "Results", "Row", "compare", "holm", "load_results"]
+
+BASELINES = ("popularity", "tfidf", "tfidf-knn", "ease", "als", "text-als", "lda", "ctr", "ctr-mtl")
+"""What a report tests the other models against, unless the specification names its own."""
 
 SMALL_POOL = 1000
 """With fewer candidates Recall@50 says little, and Recall@10 is the headline."""
@@ -183,7 +185,7 @@ def load_results(folder: str | Path) -> Results:
         panels=tuple(Panel(*key, tuple(found)) for key, found in panels.items()),
         failures=failures,
         missing=tuple(name for name in manifest["cells"] if name not in here),
-        baselines=tuple(manifest["baselines"]) or tuple(name for name in MODELS if _is_baseline(name)),
+        baselines=tuple(manifest["baselines"]) or BASELINES,
     )
 
 
@@ -213,10 +215,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted[order] = np.maximum.accumulate(scaled) if n else scaled
     result: list[Any] = adjusted.tolist()
     return result
-
-
-def _is_baseline(name: str) -> bool:
-    try:
-        return not model_class(name).stops_early
-    except ImportError:
-        return False  # needs an extra that is not installed

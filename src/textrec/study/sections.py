@@ -25,7 +25,7 @@ __all__ = [
 
 SHOWN = ("recall@10", "recall@50", "ndcg@50", "hr@10", "mrr", "coverage@50")
 NAMES = {"recall@10": "Recall@10", "recall@50": "Recall@50", "ndcg@50": "NDCG@50", "hr@10": "HR@10", "mrr": "MRR"}
-NAMES |= {"coverage@50": "coverage@50", "recall@300": "Recall@300"}
+NAMES |= {"coverage@50": "coverage@50"}
 MTL = "-mtl"
 
 
