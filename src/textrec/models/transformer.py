@@ -48,7 +48,7 @@ class TransformerConfig(NeuralConfig):
     trained_layers: int = bounded(3, 0)
     """Upper layers that are fine-tuned; 0 leaves the network as it is and trains the projection only."""
 
-    epochs: int = bounded(8, 1)
+    epochs: int = bounded(4, 1)
     """Most passes over the texts."""
 
     patience: int = bounded(3, 1)
