@@ -1,7 +1,7 @@
 """What README and documentation say of results, from the run folders in benchmarks/runs; nothing is typed by hand.
 
-    python benchmarks/readme.py           # the overview in README.md and every row in docs/results.md
-    python benchmarks/readme.py pairs     # paired tests over users, into benchmarks/results/paired.json
+    python benchmarks/readme.py           # the overview in README.md and the tables in docs/results.md
+    python benchmarks/readme.py pairs     # before them paired tests over users, into benchmarks/results/paired.json
 
 `make bench-table1` and `make bench-ablation` make the runs.
 """
@@ -154,7 +154,8 @@ def ablation() -> str:
 
 def with_table(text: str, table: str, name: str = "") -> str:
     """A page with one of its tables replaced."""
-    start, end = START.replace(" -->", f"{name and ' '}{name} -->"), END.replace(" -->", f"{name and ' '}{name} -->")
+    mark = f" {name} -->" if name else " -->"
+    start, end = START.replace(" -->", mark), END.replace(" -->", mark)
     before, _, rest = text.partition(start)
     _, _, after = rest.partition(end)
     return f"{before}{start}{table}{end}{after}"

@@ -138,6 +138,14 @@ def test_paths_count_by_their_last_part_and_nothing_else_is_cut_off() -> None:
     assert gru.same_as(cell("gru-mtl word_vectors=/b/c/vectors epochs=3").to_dict())
     assert not gru.same_as(cell("embed-mtl word_vectors=a/vectors epochs=3").to_dict())
     assert not gru.same_as(cell("gru-mtl word_vectors=a/vectors epochs=4").to_dict())
+    plain = cell("embed").to_dict()
+    assert Cell(**{**plain, "data": "my data/sample/"}).same_as({**plain, "data": "/else where/sample"})
+    assert not Cell(**{**plain, "data": "a/sample/"}).same_as({**plain, "data": "a/other/"})
+    blends = [[f"kernel encoder='gru word_vectors={folder}/v'", "tfidf"] for folder in ("a", "b/c")]
+    settings = create("blend").config.to_dict()
+    first, second = (Cell("sample", "cold", "blend", 0, config={**settings, "members": one}) for one in blends)
+    assert first.same_as(second.to_dict())
+    assert not first.same_as({**second.to_dict(), "config": {**settings, "members": blends[1][:1]}})
 
 
 def test_cells_that_are_split_otherwise_have_folds_of_their_own() -> None:

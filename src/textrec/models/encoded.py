@@ -22,7 +22,6 @@ from textrec.learn.exact import encode_documents
 from textrec.learn.group import ALONE, Group
 from textrec.learn.neighbours import Neighbours, moved_by_likes, spokesmen
 from textrec.learn.objective import Objective, solve_around
-from textrec.learn.paper import PaperFactors
 from textrec.learn.reasons import WordWeights
 from textrec.learn.saliency import word_weights
 from textrec.learn.tags import TagHead, tag_scores
@@ -46,7 +45,6 @@ class EncodedModel(SolvedModel):
     _known: Rows  # the liked items that move a new one (recipe `exact`), and how
     _neighbours: Neighbours | None = None
     # `_items` are g(X) + o; the recipe `paper` adds two columns for the biases to them and to `_users`
-    _factors: PaperFactors  # after training by the recipe `paper`
 
     @abstractmethod
     def _new_encoder(self, n_words: int) -> TextEncoder:

@@ -14,6 +14,7 @@ from textrec.dataset import Dataset, Items
 from textrec.errors import ConfigError
 from textrec.learn.model import Monitor
 from textrec.learn.recommender import Recommender
+from textrec.models.encoded import EncodedModel
 from textrec.protocol.splits import Fold, hold_out
 from textrec.registry import create, model_class
 from textrec.text import Documents, Vocabulary
@@ -105,6 +106,8 @@ class MemberVectors:
     def vectors(self, documents: Documents, monitor: Monitor | None = None) -> FloatArray:
         """Vectors of texts [n, D]; an empty text has zeros."""
         del monitor  # nothing here takes long
+        if isinstance(self.member, EncodedModel) and documents is self.member.data.items.documents:
+            return self.member._text  # read when it was trained
         return self.member._encode(Items.build(map(str, range(len(documents))), documents=documents))
 
     def arrays(self) -> Arrays:

@@ -45,6 +45,7 @@ class NeuralModel(EncodedModel):
     stops_early = True
     word_vectors: WordVectors | None = None  # to start from, in place of those that the configuration names
     _trained_words: int  # of the vocabulary; those that joined after training come behind them
+    _factors: PaperFactors  # after training by the recipe `paper`
 
     def _fit(
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
@@ -64,10 +65,10 @@ class NeuralModel(EncodedModel):
                 self._run_exact(part, validation, monitor, checkpoint)
                 if part is not train:
                     self._refit_encoder(train, monitor, checkpoint)
-                self._settle(train)
+                self._settle(train, vectors, norm)
             else:
                 self._run_paper(part, validation, monitor, checkpoint)
-                self._widen()
+                self._widen(vectors, norm)
                 self._text = encode_documents(self._encoder, self._documents(train.items))
                 rows = part.items.ids.rows(train.items.ids)
                 self._users, self._items = self._factors.user_rows(), self._factors.item_rows(self._text, rows)
@@ -82,11 +83,11 @@ class NeuralModel(EncodedModel):
         self.vocabulary = Vocabulary.from_words(list(self.vocabulary)[: self._trained_words])
         with self._reading(train, monitor):
             self._refit_encoder(train, monitor, None)
-            self._settle(train)
+            self._settle(train, *self._starting_vectors())
 
-    def _settle(self, train: Dataset) -> None:
+    def _settle(self, train: Dataset, vectors: WordVectors | None, norm: float | None) -> None:
         """What follows from a trained encoder: vectors of all texts, factors of users and items, tags."""
-        self._widen()
+        self._widen(vectors, norm)
         self._text = encode_documents(self._encoder, self._documents(train.items), group=self.group)
         self._refit_likes()
         self._refit_tags(train)
@@ -97,8 +98,8 @@ class NeuralModel(EncodedModel):
         del train, monitor
         yield
 
-    def _widen(self) -> None:
-        vectors, norm = self._starting_vectors()
+    def _widen(self, vectors: WordVectors | None, norm: float | None) -> None:
+        """Words of the vectors that no training text has join."""
         if vectors:
             self.vocabulary = self._encoder.widen(vectors, self.vocabulary, norm, self.config.widen)
 

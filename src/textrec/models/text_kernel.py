@@ -132,8 +132,9 @@ class TextKernel:
         if config.kernel != "tfidf":
             _check_order(train.items.documents, owner, config)
             if config.encoder is not None:
-                settings: dict[str, Any] = {"seed": seed, "device": device, "monitor": monitor}
-                sentences = MemberVectors.trained(config.encoder, train, validation, **settings)
+                sentences = MemberVectors.trained(
+                    config.encoder, train, validation, seed=seed, device=device, monitor=monitor
+                )
             else:
                 sentences = SentenceVectors.load(config.sentence_model, device=device, precision=config.precision)
         return cls(config, sentences, owner=owner).over(train.items.documents, monitor)

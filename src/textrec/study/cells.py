@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ BEFORE: Mapping[str, Any] = {"neighbours": 0, "tag_neighbours": 0, "item_tag_wei
 
 OF_NEW_ITEMS = {"neighbours", "tag_neighbours"}
 """Fields without a part in the ranking of known items: a warm result is the same whatever they are."""
+
+MODELS_WITHIN = {"encoder", "members"}
+"""Fields that name models with settings of their own (`models.members`)."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,9 @@ class Cell:
         mine, theirs = self.to_dict() | {"variant": None}, {**bare, **stored, "variant": None}
         theirs["config"] = {**_defaults(self.model), **theirs["config"]}
         for part in (mine, theirs):
-            part["data"] = _last(part["data"])
+            part["data"] = Path(part["data"]).name
             part["config"] = {
-                name: _last(value)
+                name: _within(value) if name in MODELS_WITHIN else _last(value)
                 for name, value in part["config"].items()
                 if self.setting == "cold" or name not in OF_NEW_ITEMS
             }
@@ -97,10 +101,16 @@ class Cell:
 
 
 def _last(value: Any) -> Any:
-    """The last part of a path, which can be written in several ways, also inside `gru word_vectors=a/b`."""
-    if isinstance(value, list | tuple):
-        return [_last(each) for each in value]
-    return re.sub(r"[^\s='\"]*/", "", value) if isinstance(value, str) else value
+    """The last part of a path, which can be written in several ways; anything else as it is."""
+    return Path(value).name if isinstance(value, str) else value
+
+
+def _within(value: Any) -> Any:
+    """The same for models with their settings: `gru word_vectors=a/b`, or several of them."""
+    if not isinstance(value, str):
+        return [_within(each) for each in value] if value else value
+    settings = [token.partition("=") for token in shlex.split(value)]
+    return [(name, _within(path) if name in MODELS_WITHIN else _last(path)) for name, _, path in settings]
 
 
 def _joined(*parts: str) -> str:
