@@ -34,7 +34,7 @@ from textrec.learn import exact
 from textrec.learn.alternation import Alternation
 from textrec.learn.exact import ExactTrainee
 from textrec.model_folder import load, save
-from textrec.models import neural
+from textrec.models import encoded, neural
 from textrec.registry import create
 from textrec.retrieval.everyone import recommend_everyone
 
@@ -118,9 +118,9 @@ def fitted(name: str, config: dict[str, Any], data: Dataset) -> tuple[Any, Clock
     with ExitStack() as stack:
         stack.enter_context(patch.object(ExactTrainee, "begin_epoch", begin_epoch))
         clock.watch(stack, Alternation, "solve_users", "solve")
-        clock.watch(stack, neural, "encode_documents", "encode")
-        clock.watch(stack, neural, "solve_around", "offsets")
-        clock.watch(stack, exact, "encode_documents", "encode")
+        clock.watch(stack, encoded, "solve_around", "offsets")
+        for module in (neural, encoded, exact):
+            clock.watch(stack, module, "encode_documents", "encode")
         with clock.part("fit"):
             model.fit(data, monitor=monitor)
     clock.runs["step"] = steps
