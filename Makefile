@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster lint docs readme soak bench-table1 bench-ablation bench-past bench-recipes bench-ctr-speed bench-encoder bench-ground bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
+.PHONY: help demo test test-cluster lint docs readme soak bench-table1 bench-ablation bench-past bench-recipes bench-ctr-speed bench-encoder bench-ground bench-workers bench-step bench-solver bench-scale bench-serve bench-cost soak-serve clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -85,6 +85,9 @@ bench-cost: $(INSTALLED) benchmarks/vectors ## reading speed and size of every m
 
 bench-ground: $(INSTALLED) ## time reading, splitting, ranking and the start of the command line
 	$(BIN)/python benchmarks/ground.py
+
+bench-workers: $(INSTALLED) ## two worker processes against two threads, and what experiment chooses; on a quiet machine
+	$(BIN)/python benchmarks/workers.py
 
 bench-step: $(INSTALLED) ## time the encoder step against the number of users
 	$(BIN)/python benchmarks/step.py

@@ -1,10 +1,11 @@
-"""Two worker processes of one thread against one of two threads, on the Embed grid of CiteULike-a (titles).
+"""Two worker processes of one thread against one of two threads, on grids of CiteULike-a (titles).
 
-    python benchmarks/workers.py [ROUNDS]
+    make bench-workers        # python benchmarks/workers.py [ROUNDS]
 
 Rounds alternate the two, so that other work on the machine falls on both. Data are read from $TEXTREC_DATA (default
 ../shared/data). The time of a round is that of its cells, from the first start to the last end, without the start of
-the processes. Writes results/workers.json.
+the processes. For the GRU, which gains from threads, `textrec experiment` also chooses between the two by itself, from
+its own measurement of other cells. Writes results/workers.json.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from textrec.study.evaluation import machine, versions
-from textrec.study.experiment import cores
+from textrec.study.experiment import cores, experiment
 from textrec.study.grid import Spec
 from textrec.study.store import Run
 from textrec.study.workers import Plan, run_cells
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("TEXTREC_DATA") or HERE.parents[1] / "shared" / "data")
-GRID = {"models": ["embed"], "data": [str(DATA / "citeulike-a-titles")], "folds": [0, 1, 2, 3], "config": {"epochs": 4}}
+NAME = "citeulike-a-titles"
+GRIDS: dict[str, dict[str, Any]] = {
+    "embed": {"models": ["embed"], "folds": [0, 1, 2, 3], "config": {"epochs": 4}},
+    "gru": {"models": ["gru"], "folds": [0, 1, 2, 3], "config": {"epochs": 1, "refit_epochs": 0}},
+}
 PLANS = {"2 workers × 1 thread": Plan(2, 1), "1 worker × 2 threads": Plan(1, 2)}
 
 
@@ -51,29 +56,37 @@ def seconds(spec: Spec, plan: Plan) -> dict[str, float]:
     return {"seconds": max(ends) - min(starts), "tokens": tokens, "load": os.getloadavg()[0]}
 
 
-def main() -> None:
-    """Alternate the plans and write what they took."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    spec = Spec.from_toml_values({"name": "workers", "grid": [GRID]})
+def alternate(spec: Spec, rounds: int) -> dict[str, Any]:
+    """The two plans in turn, and how many times as fast the first is."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in PLANS}
     for _ in range(rounds):
         for name, plan in PLANS.items():
             found[name].append(seconds(spec, plan))
-            print(name, found[name][-1], flush=True)
+            print(spec.name, name, found[name][-1], flush=True)
     best = {name: min(entry["seconds"] for entry in entries) for name, entries in found.items()}
     wide, deep = best.values()
-    content = {
-        "grid": {**GRID, "data": ["citeulike-a-titles"]},
-        "cells": len(spec.cells()),
-        "cores": cores(),
-        "rounds": found,
-        "best_seconds": best,
-        "speed_up": deep / wide,
-        "versions": versions(),
-        "machine": machine(),
-    }
+    return {"cells": len(spec.cells()), "rounds": found, "best_seconds": best, "speed_up": deep / wide}
+
+
+def chosen(spec: Spec, model: str) -> dict[str, Any]:
+    """What the experiment takes by itself."""
+    with tempfile.TemporaryDirectory() as place:
+        experiment(spec, Path(place), workers=None, device="cpu")
+        found: dict[str, dict[str, Any]] = json.loads((Path(place) / "timing.json").read_text(encoding="utf-8"))
+    return found[model]
+
+
+def main() -> None:
+    """Measure each grid and write what its plans took."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    content: dict[str, Any] = {"data": NAME, "cores": cores(), "versions": versions(), "machine": machine()}
+    for model, grid in GRIDS.items():
+        spec = Spec.from_toml_values({"name": model, "grid": [{**grid, "data": [str(DATA / NAME)]}]})
+        content[model] = {"grid": grid, **alternate(spec, rounds)}
+        print(f"{model}: two workers of one thread are {content[model]['speed_up']:.2f} times as fast", flush=True)
+    content["gru"]["by_itself"] = chosen(spec, "gru")
+    print(f"gru by itself: {content['gru']['by_itself']}")
     (HERE / "results" / "workers.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"two workers of one thread are {deep / wide:.2f} times as fast as one of two threads")
 
 
 if __name__ == "__main__":
