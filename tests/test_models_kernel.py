@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import tiny_transformer
 from textrec.data.sample import sample
 from textrec.dataset import Dataset, Items
-from textrec.errors import CapabilityError, ConfigError
+from textrec.errors import CapabilityError, ConfigError, DataError
 from textrec.explanation import explain
 from textrec.learn.recommender import Recommender
 from textrec.model_folder import load, save
@@ -91,6 +92,40 @@ def test_the_collaborative_kernel_tells_known_items_apart(fold: Fold) -> None:
         KernelConfig(collaborative=1.0, solver="nystrom")
     with pytest.raises(ConfigError, match="unobserved must be below observed, got 2"):
         KernelConfig(unobserved=2.0)
+
+
+def test_imputed_likes_are_regressed_beside_a_users_own(fold: Fold, tmp_path: Path) -> None:
+    weight, unobserved, ridge = 3.0, 0.1, 1.0
+    plain, model = (fitted(fold.train, imputed=value) for value in (0.0, weight))
+    liked = np.flatnonzero(fold.train.likes_per_item() > 0)
+    likes = fold.train.likes[:, liked].toarray().astype(np.float64)
+    inverse = np.linalg.inv(likes.T @ likes + 100 * np.eye(len(liked)))
+    ease = likes @ (np.eye(len(liked)) - inverse / np.diag(inverse))
+    pool = model._features.take(liked)
+    kernel = model._kernel.matrix(pool, pool).astype(np.float64)
+    new = model._kernel.matrix(model._kernel.read(fold.candidates.documents), pool)
+    gain = weight * unobserved * ease @ np.linalg.inv(unobserved * kernel + ridge * np.eye(len(liked))) @ new.T
+    np.testing.assert_allclose(
+        model.score(None, fold.candidates), plain.score(None, fold.candidates) + gain, rtol=1e-3, atol=1e-4
+    )
+    assert recall(model, fold) > recall(plain, fold)
+
+    user = fold.train.users[0]
+    known = fold.train.items.ids.names(fold.train.likes[[0]].indices.astype(np.int64)).to_list()
+    own, folded = (model.recommend(**{**whom, "k": 5}) for whom in ({"users": user}, {"liked": known}))
+    assert own["item_id"].to_list() == folded["item_id"].to_list()
+    assert model.recommend(liked=[*known, TEXT], k=5).height == 5  # a text has no part in what others liked
+    np.testing.assert_allclose(load(save(model, tmp_path / "model")).score(None), model.score(None), rtol=1e-5)
+    found = explain(model, TEXT, user=user)
+    assert sum(like.share for like in found.because) == pytest.approx(found.score, rel=1e-3, abs=1e-5)
+    assert found.score != pytest.approx(explain(plain, TEXT, user=user).score, rel=1e-3)
+
+
+def test_what_only_the_exact_solver_has_is_refused_with_another(fold: Fold) -> None:
+    with pytest.raises(DataError, match="imputed needs the exact solver"):
+        fitted(fold.train, imputed=1.0, most_exact=10)
+    with pytest.raises(ConfigError, match="imputed must be 0 with solver 'nystrom', got 1"):
+        KernelConfig(imputed=1.0, solver="nystrom")
 
 
 @pytest.mark.parametrize("solver", ["exact", "nystrom"])

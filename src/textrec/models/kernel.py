@@ -14,10 +14,12 @@ import scipy.sparse as sp
 
 from textrec.config import bounded
 from textrec.dataset import Csr, Dataset, Items, Rows
+from textrec.errors import DataError
 from textrec.learn.factors import solve_factors
 from textrec.learn.kernel_ridge import ExactRidge, Nystrom
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.representations import unit_rows
+from textrec.models.item_similarity import Ease
 from textrec.models.members import MemberVectors
 from textrec.models.solved import SolvedModel
 from textrec.models.text_kernel import TextFeatures, TextKernel, TextKernelConfig
@@ -29,6 +31,9 @@ __all__ = ["KernelConfig", "KernelModel"]
 FloatArray = npt.NDArray[np.float32]
 
 _ROWS_AT_ONCE = 1024
+
+EXACT_ONLY = ("collaborative", "imputed")
+"""Settings that Nyström's features do not have."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ class KernelConfig(TextKernelConfig):
     """Weight of a second kernel over the items of the pool, the cosine of who liked them; it tells known items apart
     (exact solver only)."""
 
+    imputed: float = bounded(0.0, 0.0)
+    """Weight of likes that EASE imputes from other users, beside a user's own; each is regressed on texts and the two
+    are added (exact solver only)."""
+
     solver: Literal["auto", "exact", "nystrom"] = "auto"
     """exact: memory of three matrices of all liked items; nystrom: features from `landmarks`, which serve fast; auto:
     exact up to `most_exact` liked items."""
@@ -62,8 +71,9 @@ class KernelConfig(TextKernelConfig):
         faults = super()._faults()
         if self.unobserved >= self.observed:
             faults.append(f"unobserved must be below observed, got {self.unobserved} and {self.observed}")
-        if self.collaborative > 0 and self.solver == "nystrom":
-            faults.append(f"collaborative must be 0 with solver 'nystrom', got {self.collaborative}")
+        for name in EXACT_ONLY:
+            if getattr(self, name) > 0 and self.solver == "nystrom":
+                faults.append(f"{name} must be 0 with solver 'nystrom', got {getattr(self, name)}")
         return faults
 
 
@@ -72,6 +82,9 @@ class KernelModel(SolvedModel):
 
     Exact, an item is represented by its kernel with every item of the pool and, in a last column, its place in the pool
     (−1 outside); a user by a coefficient for every item of the pool. With Nyström's features both are vectors.
+
+    With s = `imputed`, the scores e = xB that EASE gives a user's likes x over the pool are regressed as well, in place
+    of the zeros: f(x) gains s b k(x, X) M⁻¹ e.
     """
 
     name = "kernel"
@@ -87,6 +100,7 @@ class KernelModel(SolvedModel):
     _place: Rows  # [I] place of each catalogue item in the pool, −1 outside
     _betas: Csr  # β [U, n] (exact)
     _ridge: ExactRidge | None = None  # made again when it is first needed after loading
+    _ease: Ease | None = None  # so is this
     _nystrom: Nystrom | None = None
     _landmarks: TextFeatures
 
@@ -117,7 +131,7 @@ class KernelModel(SolvedModel):
     def _refit_likes(self) -> None:
         self._set_pool()
         if self._exact:
-            self._ridge = None
+            self._ridge = self._ease = None
             self._betas = self._solver().weights(sp.csr_array(self.data.likes[:, self._centres]))
             return
         if self._nystrom is None:  # landmarks stay when likes come: items keep their vectors
@@ -136,8 +150,16 @@ class KernelModel(SolvedModel):
 
     @property
     def _exact(self) -> bool:
-        solver = self.config.solver
-        return solver == "exact" or (solver == "auto" and len(self._centres) <= self.config.most_exact)
+        config, pool = self.config, len(self._centres)
+        if config.solver != "auto" or pool <= config.most_exact:
+            return config.solver != "nystrom"
+        for name in EXACT_ONLY:
+            if getattr(config, name) > 0:
+                raise DataError(
+                    f"kernel: {name} needs the exact solver, which takes {12 * pool * pool / 1e9:,.1f} GB for {pool:,} "
+                    f"liked items; set solver = 'exact' if the memory is there, or {name} = 0"
+                )
+        return False
 
     def _solver(self) -> ExactRidge:
         if self._ridge is None:
@@ -163,6 +185,14 @@ class KernelModel(SolvedModel):
         damped = sp.csr_array(sp.diags_array(np.maximum(self.data.likes_per_user(), 1) ** -0.5) @ likes)
         return unit_rows(sp.csr_array(damped.T.astype(np.float32)))
 
+    def _imputed(self, likes: Csr) -> FloatArray:
+        """s b M⁻¹ e of likes over the pool [B, n]."""
+        if self._ease is None:
+            self._ease = Ease()
+            self._ease.fit(self.data.take_items(self._centres))
+        scores = self._ease._score(likes, np.arange(len(self._centres))[:, None])
+        return self._solver().coefficients(self.config.imputed * self.config.unobserved * scores)
+
     def _nystrom_rows(self, features: TextFeatures) -> FloatArray:
         assert self._nystrom is not None
         return self._nystrom.features(self._kernel.matrix(features, self._landmarks))
@@ -170,7 +200,12 @@ class KernelModel(SolvedModel):
     # ------------------------------------------------------------------ ranking
 
     def _user_reps(self, users: Rows) -> FloatArray:
-        return self._solver().coefficients(sp.csr_array(self._betas[users])) if self._exact else self._users[users]
+        if not self._exact:
+            return self._users[users]
+        found = self._solver().coefficients(sp.csr_array(self._betas[users]))
+        if self.config.imputed > 0:
+            found += self._imputed(sp.csr_array(self.data.likes[users][:, self._centres]))
+        return found
 
     def _known_reps(self, rows: Rows) -> FloatArray:
         if not self._exact:
@@ -199,8 +234,12 @@ class KernelModel(SolvedModel):
     def _fold_in(self, likes: Csr, item_reps: Any) -> FloatArray:
         if not self._exact:
             return super()._fold_in(likes, item_reps)
-        weights, spread = self._solver().fold_in(likes, *_parted(item_reps))
-        return np.asarray(weights @ spread, np.float32)
+        places, kernels = _parted(item_reps)
+        weights, spread = self._solver().fold_in(likes, places, kernels)
+        found = np.asarray(weights @ spread, np.float32)
+        if self.config.imputed > 0:
+            found += self._imputed(_over_pool(likes, places, len(self._centres)))
+        return found
 
     def _score(self, user_reps: Any, item_reps: Any) -> FloatArray:
         return np.asarray(user_reps @ self._directions(item_reps).T, np.float32)
@@ -216,8 +255,13 @@ class KernelModel(SolvedModel):
         if not self._exact:
             return super()._like_shares(liked, targets)
         everything = sp.csr_array(np.ones((1, len(liked)), np.float32))
-        weights, spread = self._solver().fold_in(everything, *_parted(liked))
-        return np.asarray(weights.toarray().T * (spread @ self._directions(targets).T), np.float32)
+        places, kernels = _parted(liked)
+        weights, spread = self._solver().fold_in(everything, places, kernels)
+        shares = weights.toarray().T * spread
+        if self.config.imputed > 0:
+            each = sp.csr_array(sp.eye_array(len(liked), dtype=np.float32))
+            shares += self._imputed(_over_pool(each, places, len(self._centres)))
+        return np.asarray(shares @ self._directions(targets).T, np.float32)
 
     # ------------------------------------------------------------------ saving
 
@@ -247,3 +291,10 @@ class KernelModel(SolvedModel):
 def _parted(item_reps: FloatArray) -> tuple[Rows, FloatArray]:
     """Places in the pool [C], and kernels with it [C, n]."""
     return item_reps[:, -1].astype(np.int64), item_reps[:, :-1]
+
+
+def _over_pool(likes: Csr, places: Rows, size: int) -> Csr:
+    """Likes of some items [B, L] as likes of the pool [B, n]; new items are not in it."""
+    known = np.flatnonzero(places >= 0)
+    inside = sp.coo_array(likes[:, known])
+    return sp.csr_array((inside.data, (inside.row, places[known][inside.col])), shape=(likes.shape[0], size))
