@@ -45,7 +45,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("fine_tuning", "joined", "blending"),
     ),
     "models": (
-        *("ngrams", "tfidf", "topics", "proportions", "solved", "factor_model", "topic_reader"),
+        *("ngrams", "tfidf", "item_similarity", "topics", "proportions", "solved", "factor_model", "topic_reader"),
         *("neural_config", "stopping", "encoded", "neural", "gru", "members", "text_kernel"),
     ),
     "study": (
