@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+import tiny_transformer
 from textrec.data.sample import sample
 from textrec.dataset import Dataset
 from textrec.errors import CapabilityError, ConfigError
 from textrec.learn.model import Checkpoint
+from textrec.learn.pretrained import load_pretrained
+from textrec.learn.transformer import Transformer
 from textrec.model_folder import load, save
-from textrec.models.blend import BlendConfig
+from textrec.models.blend import BlendConfig, BlendModel
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import Fold, hold_out, split
 from textrec.registry import create
@@ -91,6 +96,22 @@ def test_a_kernel_inside_a_blend_has_an_encoder_of_its_own_trained_once(data: Da
     assert len([event for event in events if event["event"] == "epoch" and not event.get("refit")]) == 2
     assert [len(member._features) for member in blend._members[:1]] == [data.n_items]
     assert len(blend.recommend("0", items=[TEXT, "sleep research"], k=2)) == 2
+
+
+@pytest.mark.parametrize("settings", ["trained_layers=1", "trained_layers=0"])
+def test_a_transformer_goes_on_with_all_of_its_pieces(data: Dataset, settings: str) -> None:
+    validation = hold_out(data, "cold", seed=0, fold=0)
+    member = f"transformer-mtl sentence_model={tiny_transformer.folder()} epochs=1 factors=8 {settings}"
+    blend = create("blend", {"members": [member, f"kernel kernel=vectors encoder='{member}'"]})
+    blend.fit(data, validation=validation)
+    pieces = Transformer(load_pretrained(tiny_transformer.folder()), 8, trained_layers=1, dropout=0.0).words.weight
+    assert [each._encoder.words.weight.shape for each in _encoders(blend)] == [pieces.shape, pieces.shape]
+    assert len(blend.recommend("0", items=[TEXT, "sleep research"], k=2)) == 2
+
+
+def _encoders(blend: BlendModel) -> list[Any]:
+    """The transformer itself, and the one within the kernel."""
+    return [blend._members[0], blend._members[1]._kernel.sentences.member]
 
 
 def test_a_member_that_cannot_read_is_for_known_items(data: Dataset) -> None:

@@ -79,8 +79,9 @@ class NeuralModel(EncodedModel):
             super()._complete(train, validation, monitor)
             return
         self.data = train
-        self._encoder.narrow(self._trained_words)
-        self.vocabulary = Vocabulary.from_words(list(self.vocabulary)[: self._trained_words])
+        if len(self.vocabulary) > self._trained_words:
+            self._encoder.narrow(self._trained_words)
+            self.vocabulary = Vocabulary.from_words(list(self.vocabulary)[: self._trained_words])
         with self._reading(train, monitor):
             self._refit_encoder(train, monitor, None)
             self._settle(train, *self._starting_vectors())
