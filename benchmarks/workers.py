@@ -4,8 +4,8 @@
 
 Rounds alternate the two, so that other work on the machine falls on both. Data are read from $TEXTREC_DATA (default
 ../shared/data). The time of a round is that of its cells, from the first start to the last end, without the start of
-the processes. For the GRU, which gains from threads, `textrec experiment` also chooses between the two by itself, from
-its own measurement of other cells. Writes results/workers.json.
+the processes. On the GRU's grid `textrec experiment` also chooses between the two by itself, from what it measures.
+Writes results/workers.json.
 """
 
 from __future__ import annotations

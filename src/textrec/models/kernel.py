@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from textrec.config import bounded
-from textrec.dataset import Csr, Dataset, Items, Rows
+from textrec.dataset import Csr, Dataset, Items, Rows, binary_csr
 from textrec.errors import DataError
 from textrec.learn.factors import solve_factors
 from textrec.learn.kernel_ridge import ExactRidge, Nystrom
@@ -297,4 +297,4 @@ def _over_pool(likes: Csr, places: Rows, size: int) -> Csr:
     """Likes of some items [B, L] as likes of the pool [B, n]; new items are not in it."""
     known = np.flatnonzero(places >= 0)
     inside = sp.coo_array(likes[:, known])
-    return sp.csr_array((inside.data, (inside.row, places[known][inside.col])), shape=(likes.shape[0], size))
+    return binary_csr(inside.row, places[known][inside.col], (likes.shape[0], size))
