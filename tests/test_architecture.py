@@ -46,7 +46,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "models": (
         *("ngrams", "tfidf", "item_similarity", "topics", "proportions", "solved", "factor_model", "topic_reader"),
-        *("neural_config", "stopping", "encoded", "neural", "gru", "members", "text_kernel"),
+        *("neural_config", "stopping", "encoded", "neural", "gru", "members", "text_kernel", "liked_items"),
     ),
     "study": (
         *("evaluation", "cells", "grid", "breakdown", "text_changes", "store", "runner", "workers"),

@@ -26,6 +26,12 @@ def test_scale_is_mean_and_deviation() -> None:
     np.testing.assert_allclose(scale_of(scores), [[3, np.sqrt(3.5)], [5, 1]], rtol=1e-6)
 
 
+def test_rounding_is_no_difference_between_scores() -> None:
+    scores = np.full((1, 1000), 0.3, np.float32)
+    scores[0, ::2] = np.nextafter(np.float32(0.3), np.float32(1))
+    assert scale_of(scores)[0, 1] == 1
+
+
 def test_two_models_reach_the_best_of_the_grid(fold: Fold) -> None:
     scores = [noisy(fold, 1, 0.4), noisy(fold, 2, 0.6)]
     weights, value = best_weights(fold, scores)

@@ -36,7 +36,7 @@ def by_definition(kernel: np.ndarray, likes: np.ndarray, among: np.ndarray | Non
 @given(st.integers(0, 10_000))
 def test_every_user_is_the_minimiser(seed: int) -> None:
     kernel, likes = problem(seed)
-    solver = ExactRidge(kernel.copy(), A, B, RIDGE)
+    solver = ExactRidge.of(kernel.copy(), A, B, RIDGE)
     found = solver.coefficients(solver.weights(likes))
     expected = np.stack([by_definition(kernel, row) for row in likes.toarray()])
     np.testing.assert_allclose(kernel @ found.T, kernel @ expected.T, atol=2e-5)
@@ -44,9 +44,9 @@ def test_every_user_is_the_minimiser(seed: int) -> None:
 
 def test_many_users_are_solved_in_parts(monkeypatch) -> None:
     kernel, likes = problem(3, users=40)
-    together = ExactRidge(kernel.copy(), A, B, RIDGE).weights(likes).data
+    together = ExactRidge.of(kernel.copy(), A, B, RIDGE).weights(likes).data
     monkeypatch.setattr("textrec.learn.kernel_ridge.BATCH_FLOATS", 50)
-    np.testing.assert_allclose(ExactRidge(kernel.copy(), A, B, RIDGE).weights(likes).data, together, rtol=1e-5)
+    np.testing.assert_allclose(ExactRidge.of(kernel.copy(), A, B, RIDGE).weights(likes).data, together, rtol=1e-5)
 
 
 def test_leaving_an_item_out_is_a_factor() -> None:
@@ -54,7 +54,7 @@ def test_leaving_an_item_out_is_a_factor() -> None:
     kernel, likes = problem(5)
     row = likes.toarray()[4]
     a = B + 1e-6  # equal weights: there the rule is exact
-    solver = ExactRidge(kernel.copy(), a, B, RIDGE)
+    solver = ExactRidge.of(kernel.copy(), a, B, RIDGE)
     scores = (kernel @ solver.coefficients(solver.weights(likes)).T)[:, 4] * solver.left_out
     for item in np.flatnonzero(row == 0)[:6]:
         others = np.delete(np.arange(len(kernel)), item)
@@ -65,7 +65,7 @@ def test_leaving_an_item_out_is_a_factor() -> None:
 
 def test_fold_in_of_known_items_is_the_training_solve() -> None:
     kernel, likes = problem(1)
-    solver = ExactRidge(kernel.copy(), A, B, RIDGE)
+    solver = ExactRidge.of(kernel.copy(), A, B, RIDGE)
     trained = solver.coefficients(solver.weights(likes))[4]
     liked = likes[[4]].indices
     weights, spread = solver.fold_in(
@@ -76,7 +76,7 @@ def test_fold_in_of_known_items_is_the_training_solve() -> None:
 
 def test_a_new_item_like_one_of_the_pool_counts_nearly_as_much() -> None:
     kernel, _ = problem(2)
-    solver = ExactRidge(kernel.copy(), A, B, 0.01)
+    solver = ExactRidge.of(kernel.copy(), A, B, 0.01)
     one = sp.csr_array(np.ones((1, 1), np.float32))
     known, spread = solver.fold_in(one, np.array([7]), kernel[[7]])
     copy, spread_of_copy = solver.fold_in(one, np.array([-1]), kernel[[7]])
@@ -91,7 +91,7 @@ def test_a_new_item_like_one_of_the_pool_counts_nearly_as_much() -> None:
 def test_a_kernel_that_is_none_is_refused() -> None:
     kernel = np.array([[1, 50.0], [50.0, 1]], np.float32)
     with pytest.raises(DataError, match=r"is not positive at ridge 0\.5; raise the ridge"):
-        _ = ExactRidge(kernel, A, B, RIDGE).inverse
+        ExactRidge.of(kernel, A, B, RIDGE)
 
 
 def test_nystrom_with_all_landmarks_is_the_kernel_and_comes_near_with_some() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,8 @@ import pytest
 
 import tiny_transformer
 from textrec.data.sample import sample
-from textrec.dataset import Dataset
-from textrec.errors import CapabilityError, ConfigError
+from textrec.dataset import Dataset, Ids, Items
+from textrec.errors import CapabilityError, ConfigError, TextrecWarning
 from textrec.learn.model import Checkpoint
 from textrec.learn.pretrained import load_pretrained
 from textrec.learn.transformer import Transformer
@@ -19,6 +21,7 @@ from textrec.models.blend import BlendConfig, BlendModel
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import Fold, hold_out, split
 from textrec.registry import create
+from textrec.text import Documents
 
 TEXT = "Graph networks for protein folding. We study proteins, not markets."
 EMBED = "embed epochs=2 factors=8 min_count=1"
@@ -120,6 +123,68 @@ def test_a_member_that_cannot_read_is_for_known_items(data: Dataset) -> None:
     assert len(blend.recommend("0", k=3)) == 3
     with pytest.raises(CapabilityError, match=r"'als' lacks the capability 'cold' \(it is a member of the blend\)"):
         blend.recommend("0", items=[TEXT], k=1)
+
+
+def test_with_a_member_that_cannot_read_known_items_decide_the_weights(data: Dataset) -> None:
+    events: list[dict] = []
+    settings = {"members": ["als factors=8 sweeps=2", "kernel"], "learn": "both"}
+    blend = create("blend", settings)
+    assert "cold" not in blend.capabilities
+    blend.fit(data, monitor=events.append)
+    assert [event["setting"] for event in events if event["event"] == "weights"] == ["warm"]
+
+
+def test_without_enough_likes_to_hold_out_members_have_equal_weights(data: Dataset) -> None:
+    few = data.take_items(np.arange(5)).filtered(min_likes=0)
+    few = dataclasses.replace(few, users=Ids(few.users.values[:3]), likes=few.likes[:3], timestamps=None)
+    with pytest.warns(TextrecWarning, match="blend: members have equal weights: "):
+        blend = create("blend", {"members": ["kernel", EMBED], "warm_weights": [3, 1]}).fit(few)
+    assert {setting: list(weights) for setting, weights in blend._weights.items()} == {
+        "cold": [0.5, 0.5],
+        "warm": [0.75, 0.25],
+    }
+    with pytest.warns(TextrecWarning, match="embed: training without validation: "):
+        create("kernel", {"kernel": "vectors", "encoder": EMBED}).fit(few)
+
+
+def test_given_weights_are_not_looked_for(data: Dataset) -> None:
+    events: list[dict] = []
+    settings = {"members": ["kernel", "tfidf"], "cold_weights": [3.0, 1.0]}
+    blend = create("blend", settings).fit(data, monitor=events.append)
+    assert [event for event in events if event["event"] == "weights"] == []
+    np.testing.assert_allclose([blend._weights["cold"], blend._weights["warm"]], [[0.75, 0.25]] * 2)
+
+
+@pytest.mark.parametrize("during", ["training", "completing"])
+def test_ctrl_c_in_a_member_ends_the_blend(data: Dataset, during: str) -> None:
+    def monitor(event: Mapping[str, Any]) -> None:
+        if event["event"] == "step" and bool(event.get("refit")) == (during == "completing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create("blend", {"members": [EMBED, "kernel"]}).fit(data, monitor=monitor)
+
+
+def test_what_members_encoded_is_counted(data: Dataset) -> None:
+    blend = create("blend", {"members": [f"kernel kernel=vectors encoder='{EMBED}'", EMBED]}).fit(data)
+    kernel, embed = blend._members
+    assert kernel.report.tokens_encoded == embed.report.tokens_encoded > 0
+    assert blend.report.tokens_encoded == 2 * embed.report.tokens_encoded
+
+
+def test_a_member_that_needs_word_order_refuses_bags_before_any_is_trained(data: Dataset) -> None:
+    blend = create("blend", {"members": ["kernel", "gru-mtl epochs=1 factors=8"]})
+    items = data.items
+    bags = Documents.from_bags(items.documents.words, items.documents.matrix())
+    bagged = Items.build(items.ids.values, documents=bags, tags=items.tags, tag_names=items.tag_names)
+    events: list[dict] = []
+    with pytest.raises(CapabilityError, match="word counts only"):
+        blend.fit(dataclasses.replace(data, items=bagged), monitor=events.append)
+    assert events == []
+    with pytest.raises(CapabilityError, match="word counts only"):
+        create("blend", {"members": ["kernel", "gru-mtl epochs=1 factors=8"], "cold_weights": [1, 1]}).fit(
+            data
+        ).recommend("0", items=dataclasses.replace(bagged.take(np.arange(3)), ids=Ids(["a", "b", "c"])), k=1)
 
 
 def test_a_folder_keeps_members_vocabularies_and_weights(data: Dataset, tmp_path) -> None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import tiny_transformer
 from textrec.data.sample import sample
-from textrec.dataset import Dataset, Items
-from textrec.errors import CapabilityError, ConfigError, DataError
+from textrec.dataset import Dataset, Ids, Items, binary_csr
+from textrec.errors import ArgumentError, CapabilityError, ConfigError, DataError
 from textrec.explanation import explain
+from textrec.learn.model import Checkpoint
 from textrec.learn.recommender import Recommender
 from textrec.model_folder import load, save
 from textrec.models.kernel import KernelConfig
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import Fold, split
 from textrec.registry import create
+from textrec.retrieval.everyone import recommend_everyone
+from textrec.study.evaluation import evaluate_fold
 from textrec.text import Documents
 
 TEXT = "Graph networks for protein folding. We study proteins, not markets."
@@ -201,3 +206,47 @@ def test_an_encoder_of_word_counts_serves_bags(fold: Fold) -> None:
 def test_an_encoder_that_cannot_read_for_it_is_refused(config: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         create("kernel", config)
+
+
+def test_ctrl_c_while_the_encoder_is_trained_is_told(fold: Fold) -> None:
+    def monitor(event: Mapping[str, object]) -> None:
+        if event["event"] == "step" and event["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    settings = {"kernel": "vectors", "encoder": "embed epochs=9 factors=8 min_count=1"}
+    model = create("kernel", settings).fit(fold.train, monitor=monitor)
+    assert (model.report.interrupted, model.report.epochs) == (True, 1)
+    with pytest.raises(KeyboardInterrupt):  # a half-trained model has no figures
+        evaluate_fold(fold, "kernel", config=settings, monitor=monitor)
+
+
+def test_the_encoder_goes_on_from_its_checkpoint(fold: Fold, tmp_path: Path) -> None:
+    settings = {"kernel": "vectors", "encoder": "embed epochs=3 factors=8 min_count=1"}
+    create("kernel", settings).fit(fold.train, checkpoint=Checkpoint(tmp_path))
+    events: list[Mapping[str, object]] = []
+    create("kernel", settings).fit(fold.train, checkpoint=Checkpoint(tmp_path, resume=True), monitor=events.append)
+    assert [event for event in events if event["event"] == "step"] == []
+
+
+def test_auto_counts_the_items_that_are_ranked(fold: Fold) -> None:
+    likes = fold.train.likes.tolil()
+    likes[:, 80:] = 0
+    data = dataclasses.replace(fold.train, likes=sp.csr_array(likes))  # 80 of 320 are liked: 160² entries
+    assert fitted(data, most_exact=161)._exact
+    assert not fitted(data, most_exact=159, landmarks=20)._exact
+
+
+def test_nystrom_is_ranked_by_an_index_and_the_exact_solve_is_not(fold: Fold) -> None:
+    model = fitted(fold.train, solver="nystrom", landmarks=40)
+    assert recommend_everyone(model, k=3, search="approximate").approximate
+    with pytest.raises(ArgumentError, match="no dot product"):
+        recommend_everyone(fitted(fold.train), k=3, search="approximate")
+
+
+@pytest.mark.parametrize("name", ["kernel", "tfidf", "tfidf-knn"])
+def test_texts_without_a_common_word_are_refused(name: str) -> None:
+    documents = Documents.from_texts(["one two", "three four", "five"])
+    items = Items.build(["a", "b", "c"], documents=documents)
+    likes = binary_csr(np.array([0, 0, 1]), np.array([0, 1, 2]), (2, 3))
+    with pytest.raises(DataError, match="no word is in 2 of the 3 training texts"):
+        create(name).fit(Dataset(Ids(["u", "v"]), items, likes))

@@ -108,6 +108,8 @@ def test_words_carry_weights_and_special_pieces_none(fold: Fold) -> None:
 def test_settings_of_word_vectors_are_refused() -> None:
     with pytest.raises(ConfigError, match="word_vectors must be left out: the network has its own, got 'v'"):
         TransformerConfig(word_vectors="v")
+    with pytest.raises(ConfigError, match="recipe must be exact"):
+        TransformerConfig(recipe="paper")
     with pytest.raises(ConfigError, match=r"word_dropout must be from 0 to 0, got 0\.5"):
         TransformerConfig(word_dropout=0.5)
 

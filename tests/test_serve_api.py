@@ -35,7 +35,11 @@ POSTGRES = os.environ.get("TEXTREC_TEST_POSTGRES", "")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     data = sample().filtered(min_likes=0, min_tag_items=10)
     place = tmp_path_factory.mktemp("models")
-    configs: dict[str, dict[str, int]] = {"tfidf": {}, "embed-mtl": {"epochs": 1, "factors": 8, "min_count": 1}}
+    configs: dict[str, dict[str, Any]] = {
+        "tfidf": {},
+        "embed-mtl": {"epochs": 1, "factors": 8, "min_count": 1},
+        "blend": {"members": ["kernel", "tfidf"], "cold_weights": [1, 1]},
+    }
     return {name: save(create(name, config).fit(data), place / name) for name, config in configs.items()}
 
 
@@ -146,6 +150,17 @@ def test_likes_solve_the_user_again(service: Service, ask: Client) -> None:
         user["user_id"] for user in ok(ask("POST", "/v1/audience", {"item": "n1", "k": 400}))["users"]
     ]
     refused(ask("POST", "/v1/likes", {"likes": [{"user": "17", "item": "nothing"}]}), 404, "unknown item 'nothing'")
+
+
+def test_a_blend_finds_readers_among_users_with_new_likes(folders: dict[str, Path], database: str) -> None:
+    storage = Storage(database)
+    ask = Client(create_app(Service(lambda: load(folders["blend"]), storage)))
+    likes = [{"user": "17", "item": "3"}, {"user": "newcomer", "item": "3"}, {"user": "newcomer", "item": "5"}]
+    ok(ask("POST", "/v1/likes", {"likes": likes}))
+    found = ok(ask("POST", "/v1/audience", {"text": TEXT, "k": 301}))["users"]
+    assert {"17", "newcomer"} <= {user["user_id"] for user in found}
+    assert len(found) == 301
+    storage.close()
 
 
 def test_texts_find_readers_tags_and_neighbours(service: Service, ask: Client) -> None:

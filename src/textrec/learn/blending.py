@@ -23,9 +23,13 @@ STEPS = (0.2, 0.1, 0.05)
 
 
 def scale_of(scores: FloatArray) -> FloatArray:
-    """Mean and standard deviation of each user's scores, [U, 2]; the deviation is 1 where all scores are equal."""
+    """Mean and standard deviation of each user's scores, [U, 2]; the deviation is 1 where all scores are equal.
+
+    Scores that differ by the rounding of float32 are equal.
+    """
     deviation = scores.std(1)
-    return np.stack([scores.mean(1), np.where(deviation > 1e-12, deviation, 1.0)], 1).astype(np.float32)
+    differ = deviation > np.maximum(1e-6 * np.abs(scores).max(1), 1e-12)
+    return np.stack([scores.mean(1), np.where(differ, deviation, 1.0)], 1).astype(np.float32)
 
 
 def blended_recall(fold: Fold, scores: Sequence[FloatArray], weights: npt.NDArray[np.float64]) -> float:

@@ -41,30 +41,30 @@ class ExactRidge:
     """The solve over one pool.
 
     Args:
-        kernel: K, float32 [n, n]; it is overwritten.
+        inverse: M⁻¹ [n, n].
         observed: a.
         unobserved: b, above 0.
         ridge: λ, above 0.
     """
 
-    kernel: FloatArray
+    inverse: Tensor
     observed: float
     unobserved: float
     ridge: float
 
-    @cached_property
-    def inverse(self) -> Tensor:
-        """M⁻¹ [n, n].
+    @classmethod
+    def of(cls, kernel: FloatArray, observed: float, unobserved: float, ridge: float) -> ExactRidge:
+        """From the kernel matrix K, float32 [n, n], which is overwritten.
 
         Raises:
             DataError: the kernel matrix is not positive, or not finite.
         """
-        matrix = torch.from_numpy(self.kernel)
-        matrix.mul_(self.unobserved).diagonal().add_(self.ridge)
+        matrix = torch.from_numpy(kernel)
+        matrix.mul_(unobserved).diagonal().add_(ridge)
         root, failed = torch.linalg.cholesky_ex(matrix, out=(matrix, torch.empty((), dtype=torch.int32)))
         if failed or not bool(torch.isfinite(root.diagonal()).all()):
-            raise DataError(f"the kernel matrix of the texts is not positive at ridge {self.ridge}; raise the ridge")
-        return torch.cholesky_inverse(root)
+            raise DataError(f"the kernel matrix of the texts is not positive at ridge {ridge}; raise the ridge")
+        return cls(torch.cholesky_inverse(root), observed, unobserved, ridge)
 
     @cached_property
     def left_out(self) -> FloatArray:
@@ -76,8 +76,8 @@ class ExactRidge:
         smoother = self._smoother(self.inverse)
         return _solved(likes, smoother, self.observed, self.observed - self.unobserved)
 
-    def coefficients(self, weights: Csr) -> FloatArray:
-        """M⁻¹ S β of users [U, n]."""
+    def coefficients(self, weights: Csr | FloatArray) -> FloatArray:
+        """M⁻¹ y of users [U, n] from what is regressed, y = S β of their likes or any label of every item [U, n]."""
         return np.asarray(weights @ self.inverse.numpy(), np.float32)
 
     def fold_in(self, likes: Csr, rows: Rows, kernels: FloatArray) -> tuple[Csr, FloatArray]:

@@ -70,7 +70,7 @@ class Model(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    capabilities: ClassVar[frozenset[Capability]]
+    capabilities: frozenset[Capability]  # those of a blend depend on its members
     config_type: ClassVar[type[Config]] = Config
     stops_early: ClassVar[bool] = False  # whether `fit` makes use of `validation`
     ranks_by_likes: ClassVar[bool] = False  # whether a user is the likes themselves: a folder cannot leave them out
@@ -89,6 +89,11 @@ class Model(ABC):
         self.seed = seed
         self.device = device
         self.report = FitReport()
+
+    @property
+    def scores_by_product(self) -> bool:
+        """Whether scores are dot products, so that an index of item vectors finds the best."""
+        return type(self)._score is Model._score
 
     @abstractmethod
     def _fit(

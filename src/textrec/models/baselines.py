@@ -6,7 +6,7 @@ Shapes: `U` users, `I` items, `F` n-grams.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,11 @@ from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.reasons import WordWeights
 from textrec.learn.recommender import Recommender
-from textrec.learn.representations import dense, unit_rows
+from textrec.learn.representations import dense, sparse_products, unit_rows
 from textrec.models.ngrams import entries, ngram_places
 from textrec.models.tfidf import TfidfRows, csr_arrays, csr_from
 from textrec.protocol.splits import Fold
 from textrec.text import Vocabulary
-
-_PROFILES_AT_ONCE = 128
 
 __all__ = ["Popularity", "TfidfConfig", "TfidfProfile"]
 
@@ -33,7 +31,7 @@ class Popularity(Recommender):
 
     name = "popularity"
     summary = "the items most people like, the same for everybody"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"fold_in", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"fold_in", "bag_of_words"})
 
     _counts: npt.NDArray[np.float32]  # [I]
 
@@ -80,7 +78,7 @@ class TfidfProfile(Recommender):
 
     name = "tfidf"
     summary = "TF-IDF user profile: cosine between a text and the sum of the texts a user liked"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
     config_type = TfidfConfig
 
     config: TfidfConfig
@@ -115,13 +113,7 @@ class TfidfProfile(Recommender):
         return unit_rows(sp.csr_array(likes @ item_reps))
 
     def _score(self, user_reps: Any, item_reps: Any) -> npt.NDArray[np.float32]:
-        # Items stay sparse, profiles are made dense a few at a time: sparse × sparse is ten times slower here, and
-        # more than about a hundred dense profiles fall out of the cache.
-        scores = np.empty((user_reps.shape[0], item_reps.shape[0]), np.float32)
-        for start in range(0, len(scores), _PROFILES_AT_ONCE):
-            part = slice(start, start + _PROFILES_AT_ONCE)
-            scores[part] = (item_reps @ np.ascontiguousarray(dense(user_reps[part]).T)).T
-        return scores
+        return sparse_products(user_reps, item_reps)
 
     def _word_weights(self, items: Items, *, user: Any = None, tag: int | None = None) -> WordWeights:
         """An n-gram adds its weight in the text times that in the profile, shared by its places and their words."""

@@ -6,17 +6,19 @@ Shapes: `U` users, `I` items, `C` candidates, `M` models.
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from textrec.config import Config
 from textrec.dataset import Csr, Dataset, Items, Rows
-from textrec.errors import CapabilityError, ConfigError
+from textrec.errors import CapabilityError, ConfigError, DataError, TextrecWarning
 from textrec.learn.blending import best_weights, scale_of
-from textrec.learn.model import Capability, Checkpoint, Monitor
+from textrec.learn.model import Capability, Checkpoint, FitReport, Monitor
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import Parts
 from textrec.models import members
@@ -30,6 +32,8 @@ Setting = Literal["cold", "warm"]
 
 REFERENCE = 1000
 """Items of the catalogue that a user's scale is taken from."""
+
+USERS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class BlendModel(Recommender):
 
     name = "blend"
     summary = "several models blended, weights learnt on held-out likes"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"cold", "fold_in", "bag_of_words"})
     config_type = BlendConfig
     stops_early = True
     ranks_by_likes = True
@@ -88,35 +92,79 @@ class BlendModel(Recommender):
     _reference: dict[Setting, tuple[Any, ...]]  # representations of the reference items, one a member
     _warm: npt.NDArray[np.bool_]  # [I] items with a training like
 
+    def __init__(self, config: Config | None = None, *, seed: int = 0, device: str = "auto") -> None:
+        super().__init__(config, seed=seed, device=device)
+        self._members = self._new_members()
+        self.capabilities = self.capabilities.intersection(*(member.capabilities for member in self._members))
+
+    def check_data(self, train: Dataset) -> None:
+        """Every member is asked before the first is trained."""
+        super().check_data(train)
+        for member in self._members:
+            member.check_data(train)
+
     # ------------------------------------------------------------------ learning
 
     def _fit(
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
-        held_out = validation or hold_out(train, "cold", seed=self.seed, fold=0)
-        first: Setting = "warm" if held_out.setting == "warm" else "cold"
-        other: Setting = "cold" if first == "warm" else "warm"
-        fixed: dict[Setting, tuple[float, ...]] = {"cold": self.config.cold_weights, "warm": self.config.warm_weights}
-        learnt: dict[Setting, npt.NDArray[np.float64]] = {}
-        if self.config.learn == "both" and not fixed[other]:
-            learnt[other] = self._learn(hold_out(train, other, seed=self.seed, fold=0), monitor, None)
-        learnt[first] = self._learn(held_out, monitor, checkpoint)
-        for setting in (first, other):
-            given = np.array(fixed[setting], np.float64)
-            self._weights = getattr(self, "_weights", {})
-            chosen = given / given.sum() if len(given) else learnt.get(setting, learnt[first])
-            self._weights = self._weights | {setting: chosen}
-        for member in self._members:
-            member._complete(train, held_out, _labelled(monitor, member))
+        self.report = FitReport()
+        held_out = validation or self._held_out(train)
+        weights = self._given_weights()
+        if held_out is None:
+            self._fit_members(train, None, monitor, checkpoint)
+            even = np.full(len(self._members), 1 / len(self._members))
+            self._weights = {"cold": even, "warm": even, **weights}
+        else:
+            first: Setting = "warm" if held_out.setting == "warm" else "cold"
+            other: Setting = "cold" if first == "warm" else "warm"
+            if self.config.learn == "both" and other not in weights and (other == "warm" or self._reads_texts):
+                another = hold_out(train, other, seed=self.seed, fold=0)
+                self._fit_members(another.train, another, monitor, None)
+                weights[other] = self._learnt(another, monitor)
+                self._count_tokens()  # the members are made anew
+            self._fit_members(held_out.train, held_out, monitor, checkpoint)
+            if first not in weights:
+                weights[first] = self._learnt(held_out, monitor)
+            self._weights = {other: weights[first], **weights}
+            for member in self._members:
+                member._complete(train, held_out, _labelled(monitor, member))
+                _stop_if_stopped(member)
+        self._count_tokens()
         self._set_reference()
 
-    def _learn(self, fold: Fold, monitor: Monitor | None, checkpoint: Checkpoint | None) -> npt.NDArray[np.float64]:
-        """Fit all members without what the fold holds out, and find the weights that rank it best."""
-        setting: Setting = "warm" if fold.setting == "warm" else "cold"
+    @property
+    def _reads_texts(self) -> bool:
+        return "cold" in self.capabilities
+
+    def _held_out(self, train: Dataset) -> Fold | None:
+        """What the weights are learnt on; None, with a warning, where the data are too few to hold anything out."""
+        try:
+            return hold_out(train, "cold" if self._reads_texts else "warm", seed=self.seed, fold=0)
+        except DataError as error:
+            warnings.warn(f"blend: members have equal weights: {error}", TextrecWarning, stacklevel=4)
+            return None
+
+    def _given_weights(self) -> dict[Setting, npt.NDArray[np.float64]]:
+        config = self.config
+        given: dict[Setting, tuple[float, ...]] = {"cold": config.cold_weights, "warm": config.warm_weights}
+        return {setting: np.array(those) / sum(those) for setting, those in given.items() if those}
+
+    def _fit_members(
+        self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
+    ) -> None:
         self._members = self._new_members()
         for number, member in enumerate(self._members):
             where = checkpoint and dataclasses.replace(checkpoint, folder=checkpoint.folder / f"member-{number}")
-            member.fit(fold.train, validation=fold, monitor=_labelled(monitor, member), checkpoint=where)
+            member.fit(train, validation=validation, monitor=_labelled(monitor, member), checkpoint=where)
+            _stop_if_stopped(member)
+
+    def _count_tokens(self) -> None:
+        self.report.tokens_encoded += sum(member.report.tokens_encoded for member in self._members)
+
+    def _learnt(self, fold: Fold, monitor: Monitor | None) -> npt.NDArray[np.float64]:
+        """The weights that rank best what was held out of the members' training."""
+        setting: Setting = "warm" if fold.setting == "warm" else "cold"
         scores = [_scaled(member, fold, self._rows_of_reference(fold.train), setting) for member in self._members]
         weights, value = best_weights(fold, scores)
         self.report.validation = value
@@ -143,11 +191,14 @@ class BlendModel(Recommender):
         self._warm = self.data.likes_per_item() > 0
         rows = self._rows_of_reference(self.data)
         self._reference = {"warm": tuple(member._known_reps(rows) for member in self._members)}
-        if all("cold" in member.capabilities for member in self._members):
+        if self._reads_texts:
             items = self.data.items.take(rows)
             self._reference["cold"] = tuple(member._text_reps(items) for member in self._members)
-        everyone = np.arange(self.data.n_users)
-        self._scales = self._scales_of([member._user_reps(everyone) for member in self._members])
+        blocks = [  # a kernel's users are as wide as its pool
+            self._scales_of([member._user_reps(block) for member in self._members])
+            for block in _blocks_of(self.data.n_users)
+        ]
+        self._scales = {setting: np.concatenate([block[setting] for block in blocks]) for setting in self._reference}
 
     def _scales_of(self, user_reps: list[Any]) -> dict[Setting, FloatArray]:
         return {
@@ -175,9 +226,6 @@ class BlendModel(Recommender):
         return Parts((*(member._known_reps(rows) for member in self._members), self._warm[rows]))
 
     def _new_reps(self, items: Items) -> Parts:
-        for member in self._members:
-            if "cold" not in member.capabilities:
-                raise CapabilityError(member.name, "cold", models_with("cold"), "it is a member of the blend")
         return Parts((*(member._new_reps(items) for member in self._members), np.zeros(len(items), np.bool_)))
 
     def _score(self, user_reps: Any, item_reps: Any) -> FloatArray:
@@ -195,6 +243,12 @@ class BlendModel(Recommender):
                     total[:, columns] += weight * (scores[:, columns] - scale[:, :1]) / scale[:, 1:]
         return total
 
+    def _require(self, capability: Capability) -> None:
+        for member in self._members:
+            if capability in type(self).capabilities and capability not in member.capabilities:
+                raise CapabilityError(member.name, capability, models_with(capability), "it is a member of the blend")
+        super()._require(capability)
+
     # ------------------------------------------------------------------ saving
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -207,25 +261,36 @@ class BlendModel(Recommender):
         self._weights = {"cold": arrays["weights.cold"], "warm": arrays["weights.warm"]}
         self._members = [
             members.restored(member, arrays, f"member-{number}.", self.data, self.likes_known)
-            for number, member in enumerate(self._new_members())
+            for number, member in enumerate(self._members)
         ]
         self._set_reference()
 
 
 def _scaled(member: Recommender, fold: Fold, reference: Rows, setting: Setting) -> FloatArray:
     """A member's scores of the fold's candidates, on the scale of each user [U, C]."""
-    users = member._user_reps(np.arange(fold.train.n_users))
-    score, selection = member.scorer(fold.candidates)
+    candidates = member._item_reps(member.select(fold.candidates))
     if setting == "cold":
         items = member._text_reps(fold.train.items.take(reference))
     else:
         items = member._known_reps(reference)
-    scale = scale_of(member._score(users, items))
-    scores = np.empty((fold.train.n_users, len(selection)), np.float32)
-    for start in range(0, len(scores), 1024):
-        block = np.arange(start, min(start + 1024, len(scores)))
-        scores[block] = (score(block) - scale[block, :1]) / scale[block, 1:]
+    scores = np.empty((fold.train.n_users, len(fold.candidates)), np.float32)
+    for block in _blocks_of(len(scores)):
+        users = member._user_reps(block)
+        scale = scale_of(member._score(users, items))
+        scores[block] = (member._score(users, candidates) - scale[:, :1]) / scale[:, 1:]
     return scores
+
+
+def _stop_if_stopped(member: Recommender) -> None:
+    """Ctrl-C in a member ends all: a blend needs every member, and training goes on from their checkpoints."""
+    if member.report.interrupted:
+        raise KeyboardInterrupt
+
+
+def _blocks_of(n_users: int) -> Iterator[Rows]:
+    """Rows of users, a block at a time."""
+    for start in range(0, n_users, USERS_AT_ONCE):
+        yield np.arange(start, min(start + USERS_AT_ONCE, n_users))
 
 
 def _labelled(monitor: Monitor | None, member: Recommender) -> Monitor | None:

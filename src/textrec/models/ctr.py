@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -195,7 +195,7 @@ class CtrMtlModel(CtrModel):
 
     name = "ctr-mtl"
     summary = "collaborative topic regression that also predicts tags (paper §4.1.1)"
-    capabilities: ClassVar[frozenset[Capability]] = CtrModel.capabilities | {"tags"}
+    capabilities: frozenset[Capability] = CtrModel.capabilities | {"tags"}
     config_type = CtrMtlConfig
 
     def _tag_scores(self, items: Items) -> FloatArray:

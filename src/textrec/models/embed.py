@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textrec.config import bounded
 from textrec.learn.encoders import Embed, TextEncoder
@@ -45,7 +44,7 @@ class EmbedModel(NeuralModel):
 
     name = "embed"
     summary = "mean of word vectors trained on likes (paper §3.1)"
-    capabilities: ClassVar[frozenset[Capability]] = READS_TEXT | {"bag_of_words"}
+    capabilities: frozenset[Capability] = READS_TEXT | {"bag_of_words"}
     config_type = EmbedConfig
 
     def _new_encoder(self, n_words: int) -> TextEncoder:
@@ -64,5 +63,5 @@ class EmbedMtlModel(EmbedModel):
 
     name = "embed-mtl"
     summary = "mean of word vectors trained on likes and tags together (paper §3.1, §3.3)"
-    capabilities: ClassVar[frozenset[Capability]] = READS_TEXT | {"bag_of_words", "tags"}
+    capabilities: frozenset[Capability] = READS_TEXT | {"bag_of_words", "tags"}
     config_type = EmbedMtlConfig

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,7 @@ class Als(FactorModel):
 
     name = "als"
     summary = "weighted matrix factorisation on likes alone (Hu, Koren, Volinsky 2008)"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"fold_in", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"fold_in", "bag_of_words"})
     config_type = AlsConfig
 
     def _fit(
@@ -99,7 +99,7 @@ class TextAls(Als):
 
     name = "text-als"
     summary = "ALS factors, and ridge regression from TF-IDF to them for new items (Gantner et al. 2010)"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
     config_type = TextAlsConfig
 
     vocabulary: Vocabulary

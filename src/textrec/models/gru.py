@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from textrec.config import bounded
 from textrec.learn.encoders import Gru, Pooling, TextEncoder
@@ -87,7 +87,7 @@ class GruModel(NeuralModel):
 
     name = "gru"
     summary = "words read in order by two layers of GRUs, trained on likes (paper §3.2)"
-    capabilities: ClassVar[frozenset[Capability]] = READS_TEXT | {"order"}
+    capabilities: frozenset[Capability] = READS_TEXT | {"order"}
     config_type = GruConfig
 
     config: GruConfig
@@ -101,5 +101,5 @@ class GruMtlModel(GruModel):
 
     name = "gru-mtl"
     summary = "words read in order by two layers of GRUs, trained on likes and tags together (paper §3.2, §3.3)"
-    capabilities: ClassVar[frozenset[Capability]] = READS_TEXT | {"order", "tags"}
+    capabilities: frozenset[Capability] = READS_TEXT | {"order", "tags"}
     config_type = GruMtlConfig

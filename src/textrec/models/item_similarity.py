@@ -6,7 +6,7 @@ Shapes: `B` users of a block, `U` users, `I` items, `C` candidates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.errors import DataError
 from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.learn.recommender import Recommender
-from textrec.learn.representations import dense
+from textrec.learn.representations import ROWS_AT_ONCE, dense, sparse_products
 from textrec.models.tfidf import TfidfRows, csr_arrays, csr_from
 from textrec.protocol.ranking import top_k
 from textrec.protocol.splits import Fold
@@ -27,9 +27,6 @@ from textrec.text import Vocabulary
 __all__ = ["Ease", "EaseConfig", "TfidfKnn", "TfidfKnnConfig"]
 
 FloatArray = npt.NDArray[np.float32]
-
-TEXTS_AT_ONCE = 128
-"""More dense TF-IDF rows than this fall out of the cache."""
 
 BLOCK_FLOATS = 1 << 22
 """Numbers of a dense block: 16 MB."""
@@ -61,7 +58,7 @@ class TfidfKnn(Recommender):
 
     name = "tfidf-knn"
     summary = "item nearest neighbours by TF-IDF cosine (Sarwar et al. 2001)"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"cold", "fold_in", "bag_of_words"})
     config_type = TfidfKnnConfig
     ranks_by_likes = True
 
@@ -89,10 +86,8 @@ class TfidfKnn(Recommender):
         liked = np.flatnonzero(self.data.likes_per_item() > 0)
         known_rows = self._rows[liked]
         parts = []
-        for start in range(0, rows.shape[0], TEXTS_AT_ONCE):
-            # sparse × dense: sparse × sparse is ten times slower here
-            texts = np.ascontiguousarray(dense(rows[start : start + TEXTS_AT_ONCE]).T)
-            cosines = np.ascontiguousarray((known_rows @ texts).T)
+        for start in range(0, rows.shape[0], ROWS_AT_ONCE):
+            cosines = sparse_products(rows[start : start + ROWS_AT_ONCE], known_rows)
             if known:
                 own = np.flatnonzero((liked >= start) & (liked < start + len(cosines)))
                 cosines[liked[own] - start, own] = 0
@@ -153,7 +148,7 @@ class Ease(Recommender):
 
     name = "ease"
     summary = "item-item ridge regression with a zero diagonal, closed form (EASE, Steck 2019)"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"fold_in", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"fold_in", "bag_of_words"})
     config_type = EaseConfig
     ranks_by_likes = True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +62,7 @@ class JoinedModel(NeuralModel):
 
     name = "joined"
     summary = "GRU, frozen sentence vector and TF-IDF side by side, trained on likes (extra transformers)"
-    capabilities: ClassVar[frozenset[Capability]] = _READS
+    capabilities: frozenset[Capability] = _READS
     config_type = JoinedConfig
 
     _reader: SentenceVectors
@@ -126,5 +126,5 @@ class JoinedMtlModel(JoinedModel):
 
     name = "joined-mtl"
     summary = "GRU, frozen sentence vector and TF-IDF side by side, trained on likes and tags (extra transformers)"
-    capabilities: ClassVar[frozenset[Capability]] = _READS | {"tags"}
+    capabilities: frozenset[Capability] = _READS | {"tags"}
     config_type = JoinedMtlConfig

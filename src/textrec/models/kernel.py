@@ -6,20 +6,19 @@ Shapes: `U` users, `I` items, `n` liked training items (the pool), `C` items of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from textrec.config import bounded
-from textrec.dataset import Csr, Dataset, Items, Rows, binary_csr
+from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.errors import DataError
 from textrec.learn.factors import solve_factors
 from textrec.learn.kernel_ridge import ExactRidge, Nystrom
 from textrec.learn.model import Capability, Checkpoint, Monitor
-from textrec.learn.representations import unit_rows
-from textrec.models.item_similarity import Ease
+from textrec.models.liked_items import LikedItems
 from textrec.models.members import MemberVectors
 from textrec.models.solved import SolvedModel
 from textrec.models.text_kernel import TextFeatures, TextKernel, TextKernelConfig
@@ -29,8 +28,6 @@ from textrec.protocol.splits import Fold
 __all__ = ["KernelConfig", "KernelModel"]
 
 FloatArray = npt.NDArray[np.float32]
-
-_ROWS_AT_ONCE = 1024
 
 EXACT_ONLY = ("collaborative", "imputed")
 """Settings that Nyström's features do not have."""
@@ -58,11 +55,12 @@ class KernelConfig(TextKernelConfig):
     are added (exact solver only)."""
 
     solver: Literal["auto", "exact", "nystrom"] = "auto"
-    """exact: memory of three matrices of all liked items; nystrom: features from `landmarks`, which serve fast; auto:
-    exact up to `most_exact` liked items."""
+    """exact: memory of three matrices of all liked items, and of one row of it for each item ranked; nystrom: features
+    from `landmarks`, which serve fast; auto: exact as long as that is within `most_exact`."""
 
     most_exact: int = bounded(30_000, 1)
-    """Liked items above which auto is nystrom."""
+    """Side of the largest matrix that auto makes: of liked items, or of liked × all items with the same number of
+    entries; nystrom above."""
 
     landmarks: int = bounded(3000, 1)
     """Items that Nyström's features are made from."""
@@ -89,18 +87,16 @@ class KernelModel(SolvedModel):
 
     name = "kernel"
     summary = "kernel ridge regression from texts to each user's likes, closed form; TF-IDF or sentence vectors"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
     config_type = KernelConfig
     ranks_by_likes = True
 
     config: KernelConfig
     _kernel: TextKernel
     _features: TextFeatures  # of the catalogue
-    _centres: Rows  # [n] catalogue rows of the liked items
-    _place: Rows  # [I] place of each catalogue item in the pool, −1 outside
+    _liked: LikedItems  # the pool
     _betas: Csr  # β [U, n] (exact)
     _ridge: ExactRidge | None = None  # made again when it is first needed after loading
-    _ease: Ease | None = None  # so is this
     _nystrom: Nystrom | None = None
     _landmarks: TextFeatures
 
@@ -111,7 +107,14 @@ class KernelModel(SolvedModel):
     ) -> None:
         self._read(
             *TextKernel.fit(
-                self.config, train, validation, owner=self.name, seed=self.seed, device=self.device, monitor=monitor
+                self.config,
+                train,
+                validation,
+                owner=self.name,
+                seed=self.seed,
+                device=self.device,
+                monitor=monitor,
+                checkpoint=checkpoint,
             )
         )
 
@@ -124,74 +127,51 @@ class KernelModel(SolvedModel):
 
     def _read(self, kernel: TextKernel, features: TextFeatures) -> None:
         self._kernel, self._features = kernel, features
-        self.vocabulary = kernel.vocabulary
+        self.vocabulary, self.report = kernel.vocabulary, kernel.report
         self._nystrom = None
         self._refit_likes()
 
     def _refit_likes(self) -> None:
-        self._set_pool()
+        self._liked = LikedItems(self.data)
         if self._exact:
-            self._ridge = self._ease = None
-            self._betas = self._solver().weights(sp.csr_array(self.data.likes[:, self._centres]))
+            self._ridge = None
+            self._betas = self._solver().weights(sp.csr_array(self.data.likes[:, self._liked.rows]))
             return
         if self._nystrom is None:  # landmarks stay when likes come: items keep their vectors
             rng = np.random.default_rng(self.seed)
-            chosen = self._centres[np.sort(rng.permutation(len(self._centres))[: self.config.landmarks])]
+            chosen = self._liked.rows[np.sort(rng.permutation(len(self._liked))[: self.config.landmarks])]
             self._landmarks = self._features.take(chosen)
             self._nystrom = Nystrom.of(self._kernel.matrix(self._landmarks, self._landmarks))
             self._items = self._nystrom_rows(self._features)
-        liked = self._place >= 0
+        liked = self._liked.places >= 0
         self._users = solve_factors(self.data.likes, self._items, in_gram=liked, **self._weights())
-
-    def _set_pool(self) -> None:
-        self._centres = np.flatnonzero(self.data.likes_per_item() > 0)
-        self._place = np.full(self.data.n_items, -1, np.int64)
-        self._place[self._centres] = np.arange(len(self._centres))
 
     @property
     def _exact(self) -> bool:
-        config, pool = self.config, len(self._centres)
-        if config.solver != "auto" or pool <= config.most_exact:
+        config, pool = self.config, len(self._liked)
+        if config.solver != "auto" or pool * max(pool, self.data.n_items) <= config.most_exact**2:
             return config.solver != "nystrom"
         for name in EXACT_ONLY:
             if getattr(config, name) > 0:
                 raise DataError(
                     f"kernel: {name} needs the exact solver, which takes {12 * pool * pool / 1e9:,.1f} GB for {pool:,} "
-                    f"liked items; set solver = 'exact' if the memory is there, or {name} = 0"
+                    f"liked items and {4 * pool * self.data.n_items / 1e9:,.1f} GB to rank {self.data.n_items:,}; set "
+                    f"solver = 'exact' if the memory is there, or {name} = 0"
                 )
         return False
 
     def _solver(self) -> ExactRidge:
         if self._ridge is None:
-            pool = self._features.take(self._centres)
+            config, pool = self.config, self._features.take(self._liked.rows)
             kernel = self._kernel.matrix(pool, pool)
-            self._add_collaborative(kernel, np.arange(len(self._centres)))
-            config = self.config
-            self._ridge = ExactRidge(kernel, config.observed, config.unobserved, config.ridge_users)
+            if config.collaborative > 0:
+                kernel += config.collaborative * self._liked.likers_alike(np.arange(len(self._liked)))
+            self._ridge = ExactRidge.of(kernel, config.observed, config.unobserved, config.ridge_users)
         return self._ridge
 
-    def _add_collaborative(self, kernels: FloatArray, places: Rows) -> None:
-        """Add the kernel of who liked what to rows [C, n] of items of the pool, in place."""
-        if self.config.collaborative == 0:
-            return
-        by_item = self._likers()
-        for start in range(0, len(places), _ROWS_AT_ONCE):
-            part = places[start : start + _ROWS_AT_ONCE]
-            kernels[start : start + len(part)] += self.config.collaborative * (by_item[part] @ by_item.T).toarray()
-
-    def _likers(self) -> Csr:
-        """Who liked each item of the pool, rows of length 1; a user with many likes says less [n, U]."""
-        likes = self.data.likes[:, self._centres]
-        damped = sp.csr_array(sp.diags_array(np.maximum(self.data.likes_per_user(), 1) ** -0.5) @ likes)
-        return unit_rows(sp.csr_array(damped.T.astype(np.float32)))
-
     def _imputed(self, likes: Csr) -> FloatArray:
-        """s b M⁻¹ e of likes over the pool [B, n]."""
-        if self._ease is None:
-            self._ease = Ease()
-            self._ease.fit(self.data.take_items(self._centres))
-        scores = self._ease._score(likes, np.arange(len(self._centres))[:, None])
-        return self._solver().coefficients(self.config.imputed * self.config.unobserved * scores)
+        """s b e of likes over the pool [B, n]."""
+        return self.config.imputed * self.config.unobserved * self._liked.imputed(likes)
 
     def _nystrom_rows(self, features: TextFeatures) -> FloatArray:
         assert self._nystrom is not None
@@ -202,21 +182,19 @@ class KernelModel(SolvedModel):
     def _user_reps(self, users: Rows) -> FloatArray:
         if not self._exact:
             return self._users[users]
-        found = self._solver().coefficients(sp.csr_array(self._betas[users]))
+        labels = sp.csr_array(self._betas[users])
         if self.config.imputed > 0:
-            found += self._imputed(sp.csr_array(self.data.likes[users][:, self._centres]))
-        return found
+            return self._solver().coefficients(self._imputed(self._liked.likes_of(users)) + labels.toarray())
+        return self._solver().coefficients(labels)
 
     def _known_reps(self, rows: Rows) -> FloatArray:
         if not self._exact:
             return self._items[rows]
-        reps = self._exact_rows(self._features.take(rows), self._place[rows])
-        inside = np.flatnonzero(self._place[rows] >= 0)
-        places = self._place[rows][inside]
+        reps = self._exact_rows(self._features.take(rows), self._liked.places[rows])
+        inside = np.flatnonzero(self._liked.places[rows] >= 0)
+        places = self._liked.places[rows][inside]
         if self.config.collaborative > 0:
-            extra = np.zeros((len(inside), len(self._centres)), np.float32)
-            self._add_collaborative(extra, places)
-            reps[inside, :-1] += extra
+            reps[inside, :-1] += self.config.collaborative * self._liked.likers_alike(places)
         reps[inside, :-1] *= self._solver().left_out[places][:, None]
         return reps
 
@@ -226,8 +204,8 @@ class KernelModel(SolvedModel):
 
     def _exact_rows(self, features: TextFeatures, places: Rows) -> FloatArray:
         """Kernels with the pool, and places in it [C, n + 1]."""
-        reps = np.empty((len(features), len(self._centres) + 1), np.float32)
-        reps[:, :-1] = self._kernel.matrix(features, self._features.take(self._centres))
+        reps = np.empty((len(features), len(self._liked) + 1), np.float32)
+        reps[:, :-1] = self._kernel.matrix(features, self._features.take(self._liked.rows))
         reps[:, -1] = places  # whole numbers up to 16 million are exact in float32
         return reps
 
@@ -238,8 +216,13 @@ class KernelModel(SolvedModel):
         weights, spread = self._solver().fold_in(likes, places, kernels)
         found = np.asarray(weights @ spread, np.float32)
         if self.config.imputed > 0:
-            found += self._imputed(_over_pool(likes, places, len(self._centres)))
+            found += self._solver().coefficients(self._imputed(self._liked.likes_at(likes, places)))
         return found
+
+    @property
+    def scores_by_product(self) -> bool:
+        """Nyström's features are vectors; the exact solver's items also hold their place in the pool."""
+        return not self._exact
 
     def _score(self, user_reps: Any, item_reps: Any) -> FloatArray:
         return np.asarray(user_reps @ self._directions(item_reps).T, np.float32)
@@ -260,7 +243,7 @@ class KernelModel(SolvedModel):
         shares = weights.toarray().T * spread
         if self.config.imputed > 0:
             each = sp.csr_array(sp.eye_array(len(liked), dtype=np.float32))
-            shares += self._imputed(_over_pool(each, places, len(self._centres)))
+            shares += self._solver().coefficients(self._imputed(self._liked.likes_at(each, places)))
         return np.asarray(shares @ self._directions(targets).T, np.float32)
 
     # ------------------------------------------------------------------ saving
@@ -278,9 +261,9 @@ class KernelModel(SolvedModel):
         self._kernel, self._features = TextKernel.restore(
             self.config, self.vocabulary, arrays, owner=self.name, device=self.device, data=self.data
         )
-        self._set_pool()
+        self._liked = LikedItems(self.data)
         if self._exact:
-            self._betas = csr_from("betas", arrays, len(self._centres))
+            self._betas = csr_from("betas", arrays, len(self._liked))
             return
         own = {name.removeprefix("landmarks."): value for name, value in arrays.items() if name[:10] == "landmarks."}
         self._landmarks = self._kernel.features_of(own)
@@ -291,10 +274,3 @@ class KernelModel(SolvedModel):
 def _parted(item_reps: FloatArray) -> tuple[Rows, FloatArray]:
     """Places in the pool [C], and kernels with it [C, n]."""
     return item_reps[:, -1].astype(np.int64), item_reps[:, :-1]
-
-
-def _over_pool(likes: Csr, places: Rows, size: int) -> Csr:
-    """Likes of some items [B, L] as likes of the pool [B, n]; new items are not in it."""
-    known = np.flatnonzero(places >= 0)
-    inside = sp.coo_array(likes[:, known])
-    return binary_csr(inside.row, places[known][inside.col], (likes.shape[0], size))

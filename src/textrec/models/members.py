@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import numpy.typing as npt
 
 from textrec.config import Config, parse_flag
 from textrec.dataset import Dataset, Items
-from textrec.errors import ConfigError
-from textrec.learn.model import Monitor
+from textrec.errors import ConfigError, DataError, TextrecWarning
+from textrec.learn.model import Checkpoint, Monitor
 from textrec.learn.recommender import Recommender
 from textrec.models.encoded import EncodedModel
 from textrec.protocol.splits import Fold, hold_out
@@ -91,13 +92,24 @@ class MemberVectors:
 
     @classmethod
     def trained(
-        cls, text: str, train: Dataset, validation: Fold | None, *, seed: int, device: str, monitor: Monitor | None
+        cls,
+        text: str,
+        train: Dataset,
+        validation: Fold | None,
+        *,
+        seed: int,
+        device: str,
+        monitor: Monitor | None,
+        checkpoint: Checkpoint | None = None,
     ) -> MemberVectors:
         """Train a member; without a validation fold a tenth of the liked items is held out to see when to stop."""
         member = new(text, seed=seed, device=device)
         if validation is None and member.stops_early:
-            validation = hold_out(train, "cold", seed=seed, fold=0)
-        return cls(member.fit(train, validation=validation, monitor=monitor))
+            try:
+                validation = hold_out(train, "cold", seed=seed, fold=0)
+            except DataError as error:
+                warnings.warn(f"{member.name}: training without validation: {error}", TextrecWarning, stacklevel=4)
+        return cls(member.fit(train, validation=validation, monitor=monitor, checkpoint=checkpoint))
 
     def complete(self, train: Dataset, validation: Fold, monitor: Monitor | None) -> None:
         """Go on with all of the training items, after a part of them."""

@@ -21,9 +21,9 @@ import scipy.sparse as sp
 from textrec.config import Config, bounded
 from textrec.dataset import Csr, Dataset, Rows
 from textrec.errors import CapabilityError, ConfigError
-from textrec.learn.model import Monitor
+from textrec.learn.model import Checkpoint, FitReport, Monitor
 from textrec.learn.pretrained import DEFAULT
-from textrec.learn.representations import dense, unit_rows
+from textrec.learn.representations import sparse_products, unit_rows
 from textrec.learn.sentence_vectors import SentenceVectors
 from textrec.learn.tensors import Precision
 from textrec.models.members import MemberVectors, named
@@ -37,9 +37,6 @@ __all__ = ["KernelName", "TextFeatures", "TextKernel", "TextKernelConfig"]
 FloatArray = npt.NDArray[np.float32]
 
 KernelName = Literal["tfidf", "vectors", "sum", "product"]
-
-TEXTS_AT_ONCE = 128
-"""More dense TF-IDF rows than this fall out of the cache."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,9 @@ class TextKernelConfig(Config):
         except (ConfigError, ValueError) as error:
             return [f"encoder: {error}"]
         faults = [] if self.kernel != "tfidf" else ["encoder needs kernel = vectors, sum or product; tfidf has none"]
-        if "vectors" not in model_class(name).capabilities or name == "kernel":
-            faults.append(f"encoder must be a model with vectors, got {name!r}: {', '.join(models_with('vectors'))}")
+        able = [model for model in models_with("vectors") if model != "kernel"]
+        if name not in able:
+            faults.append(f"encoder must be a model with vectors, got {name!r}: {', '.join(able)}")
         return faults
 
 
@@ -126,6 +124,7 @@ class TextKernel:
         seed: int,
         device: str,
         monitor: Monitor | None,
+        checkpoint: Checkpoint | None = None,
     ) -> tuple[TextKernel, TextFeatures]:
         """Learn the n-grams of the training texts, or train the encoder; also what is read of these texts."""
         sentences: SentenceVectors | MemberVectors | None = None
@@ -133,7 +132,13 @@ class TextKernel:
             _check_order(train.items.documents, owner, config)
             if config.encoder is not None:
                 sentences = MemberVectors.trained(
-                    config.encoder, train, validation, seed=seed, device=device, monitor=monitor
+                    config.encoder,
+                    train,
+                    validation,
+                    seed=seed,
+                    device=device,
+                    monitor=monitor,
+                    checkpoint=checkpoint,
                 )
             else:
                 sentences = SentenceVectors.load(config.sentence_model, device=device, precision=config.precision)
@@ -146,6 +151,11 @@ class TextKernel:
             ngrams, tfidf = TfidfRows.fit(documents, ngrams=config.ngrams, min_items=config.min_items, sublinear=True)
         vectors = None if self.sentences is None else unit_rows(self.sentences.vectors(documents, monitor))
         return replace(self, ngrams=ngrams), TextFeatures(vectors, tfidf)
+
+    @property
+    def report(self) -> FitReport:
+        """What training the encoder cost, if there is one."""
+        return self.sentences.member.report if isinstance(self.sentences, MemberVectors) else FitReport()
 
     @property
     def vocabulary(self) -> Vocabulary | None:
@@ -165,18 +175,18 @@ class TextKernel:
         """k of all pairs, float32 [n, m]."""
         config = self.config
         if config.kernel == "tfidf":
-            return _cosines(left.tfidf, right.tfidf)
+            return sparse_products(left.tfidf, right.tfidf)
         assert left.vectors is not None
         assert right.vectors is not None
         found = left.vectors @ right.vectors.T
         found -= 1
         found /= config.width
         if config.kernel == "product":
-            found += config.share * (_cosines(left.tfidf, right.tfidf) - 1)
+            found += config.share * (sparse_products(left.tfidf, right.tfidf) - 1)
         np.exp(found, out=found)
         if config.kernel == "sum":
             found *= 1 - config.share
-            found += config.share * _cosines(left.tfidf, right.tfidf)
+            found += config.share * sparse_products(left.tfidf, right.tfidf)
         return np.asarray(found, np.float32)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -216,16 +226,8 @@ class TextKernel:
 
 
 def _check_order(documents: Documents, owner: str, config: TextKernelConfig) -> None:
-    if not documents.ordered and config.encoder is None:  # an encoder says itself what it reads
+    reads_bags = config.encoder is not None and "bag_of_words" in model_class(named(config.encoder)[0]).capabilities
+    if not documents.ordered and not reads_bags:
         needs = f"kernel = {config.kernel!r} reads words in order and these are word counts only"
         reason = f"{needs}; kernel = 'tfidf' reads them"
         raise CapabilityError(owner, "bag_of_words", models_with("bag_of_words"), reason)
-
-
-def _cosines(left: Csr, right: Csr) -> FloatArray:
-    """Cosines of sparse rows of length 1 [n, m]; one side is made dense a little at a time."""
-    found = np.empty((left.shape[0], right.shape[0]), np.float32)
-    for start in range(0, len(found), TEXTS_AT_ONCE):
-        texts = np.ascontiguousarray(dense(left[start : start + TEXTS_AT_ONCE]).T)
-        found[start : start + TEXTS_AT_ONCE] = (right @ texts).T
-    return found

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from textrec.dataset import Csr
+from textrec.errors import DataError
 from textrec.models.ngrams import NgramIndex, ngram_counts
 from textrec.text import Documents, Vocabulary
 
@@ -45,6 +46,11 @@ class TfidfRows:
         known = vocabulary.recode(documents)
         longest = ngrams if known.ordered else 1
         index, counts = NgramIndex.build(known, longest=longest, min_items=min_items)
+        if counts.shape[1] == 0:
+            raise DataError(
+                f"no word is in {min_items} of the {len(documents):,} training texts, so they cannot be compared by "
+                "TF-IDF; lower min_items, or check that the items have texts"
+            )
         weights = TfidfTransformer(sublinear_tf=sublinear).fit(counts)
         return cls(vocabulary, index, weights), _float32(weights.transform(counts))
 

@@ -55,7 +55,7 @@ class TopicConfig(FactorConfig):
 class TopicReader(FactorModel):
     """Learns topics from the training texts; a subclass learns the factors around θ in `_learn_factors`."""
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
+    capabilities: frozenset[Capability] = frozenset({"cold", "fold_in", "vectors", "bag_of_words"})
     config_type = TopicConfig
 
     topic_cache: ClassVar[MutableMapping[str, tuple[FloatArray, FloatArray]] | None] = None

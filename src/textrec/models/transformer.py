@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,9 +85,14 @@ class TransformerConfig(NeuralConfig):
     """Of products while training: bf16, fp32, or auto, which is bf16 where the processor has instructions for it."""
 
     def _faults(self) -> list[str]:
-        if self.word_vectors is None:
-            return []
-        return [f"word_vectors must be left out: the network has its own, got {self.word_vectors!r}"]
+        faults = super()._faults()
+        if self.word_vectors is not None:
+            faults.append(f"word_vectors must be left out: the network has its own, got {self.word_vectors!r}")
+        if self.recipe == "paper":
+            faults.append(
+                "recipe must be exact: the paper's has one learning rate, too high for a network that is trained"
+            )
+        return faults
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class TransformerModel(NeuralModel):
 
     name = "transformer"
     summary = "pre-trained transformer, frozen or fine-tuned on likes (extra transformers)"
-    capabilities: ClassVar[frozenset[Capability]] = READS_TEXT | {"order"}
+    capabilities: frozenset[Capability] = READS_TEXT | {"order"}
     config_type = TransformerConfig
 
     _pretrained: Pretrained
@@ -203,5 +208,5 @@ class TransformerMtlModel(TransformerModel):
 
     name = "transformer-mtl"
     summary = "pre-trained transformer, frozen or fine-tuned on likes and tags together (extra transformers)"
-    capabilities: ClassVar[frozenset[Capability]] = READS_TEXT | {"order", "tags"}
+    capabilities: frozenset[Capability] = READS_TEXT | {"order", "tags"}
     config_type = TransformerMtlConfig

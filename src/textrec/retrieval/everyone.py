@@ -17,7 +17,6 @@ import polars as pl
 from textrec.dataset import Rows
 from textrec.errors import ArgumentError
 from textrec.learn.lists import NOTHING, ranked_frame
-from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
 from textrec.retrieval.index import SAMPLE, ItemIndex
 
@@ -66,7 +65,7 @@ def recommend_everyone(
     if exclude_seen and not model.likes_known:
         model.recommend([], k=k, exclude_seen=True)  # says why not
     selection = model._candidates(items, k)
-    reps = model._item_reps(selection) if type(model)._score is Model._score else None
+    reps = model._item_reps(selection) if model.scores_by_product else None
     if not isinstance(reps, np.ndarray):
         if search == "approximate":
             raise ArgumentError(

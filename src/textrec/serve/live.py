@@ -16,12 +16,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from textrec.dataset import Rows, binary_csr
 from textrec.errors import UnknownItemError, UnknownUserError
 from textrec.explanation import Reader
-from textrec.learn.model import Model
 from textrec.learn.recommender import Recommender
 from textrec.learn.representations import dense, stack, unit_rows
 from textrec.retrieval.index import APPROXIMATE_ABOVE, SAMPLE, ItemIndex
@@ -59,7 +57,7 @@ class Live:
         """A model without anything added."""
         reps = model._known_reps(np.arange(model.data.n_items))
         index = None
-        if isinstance(reps, np.ndarray) and len(reps) > APPROXIMATE_ABOVE and type(model)._score is Model._score:
+        if isinstance(reps, np.ndarray) and len(reps) > APPROXIMATE_ABOVE and model.scores_by_product:
             some = np.random.default_rng(0).permutation(model.data.n_users)[:SAMPLE]
             index = ItemIndex(reps, model._user_reps(some), CALIBRATED_AT, seen=model.data.likes[some])
         return cls(model, ItemTable(Catalogue(model.data.items)), reps, index)
@@ -255,8 +253,7 @@ class Live:
 
     @cached_property
     def _solved_reps(self) -> Any:
-        rows = list(self.solved.values())
-        return np.concatenate(rows) if isinstance(rows[0], np.ndarray) else sp.csr_array(sp.vstack(rows))
+        return stack(*self.solved.values())
 
     @cached_property
     def _again(self) -> tuple[Rows, Rows]:

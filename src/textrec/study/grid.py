@@ -30,7 +30,7 @@ from typing import Any, get_args
 from textrec.config import Config, bounded
 from textrec.errors import ConfigError, TextrecError
 from textrec.protocol.folds import Setting
-from textrec.registry import MODELS, create, model_class
+from textrec.registry import MODELS, create
 from textrec.study.cells import Cell
 
 __all__ = ["Block", "Spec", "load_spec", "shipped_specs"]
@@ -99,8 +99,9 @@ class Block(Config):
 
     def cells(self, min_likes: int, min_tag_items: int) -> Iterator[Cell]:
         """The cells, without those that a model cannot do."""
+        made = {model: create(model, self.config) for model in self.models}
         for data, setting, seed in product(self.data, self.settings, self.seeds):
-            able = [model for model in self.models if setting == "warm" or "cold" in model_class(model).capabilities]
+            able = [model for model, its in made.items() if setting == "warm" or "cold" in its.capabilities]
             folds = (0,) if setting == "time" else self.folds or range(self.n_folds)
             # every model on the first fold, then on the next: a run that is not finished can be compared already
             for fold, model in product(folds, able):
@@ -111,7 +112,7 @@ class Block(Config):
                     fold=fold,
                     seed=seed,
                     variant=self.variant,
-                    config=create(model, self.config).config.to_dict(),
+                    config=made[model].config.to_dict(),
                     candidates=self.candidates if setting == "cold" else "eligible",
                     transductive=self.transductive and setting != "warm",
                     tag_words=self.tag_words,

@@ -17,7 +17,7 @@ from textrec.errors import TextrecError
 from textrec.protocol.folds import Fold
 from textrec.protocol.metrics import FoldRanking
 from textrec.protocol.splits import Split, split
-from textrec.registry import create, model_class
+from textrec.registry import create
 from textrec.study.breakdown import curves, edges_of, groups
 from textrec.study.cells import Cell
 from textrec.study.evaluation import evaluate_fold, user_frame
@@ -116,7 +116,7 @@ class Runner:
 
 def able(cell: Cell, data: Dataset) -> bool:
     """Whether the model can read these texts: one that needs word order cannot read bags of words."""
-    return data.items.documents.ordered or "bag_of_words" in model_class(cell.model).capabilities
+    return data.items.documents.ordered or "bag_of_words" in create(cell.model, cell.config).capabilities
 
 
 def _pass_on(event: Mapping[str, Any], cell: Cell, tell: Tell) -> None:

@@ -191,19 +191,23 @@ class Search:
         def watching(event: Mapping[str, Any]) -> None:
             if monitor is not None:
                 monitor(event)
-            if event.get("event") == "epoch" and self.metric in event:
+            own = recommender.stops_early  # otherwise the epochs are those of a model within
+            if own and event.get("event") == "epoch" and self.metric in event:
                 trial.set_user_attr("epochs", event["epoch"])
                 trial.report(event[self.metric], event["epoch"])
                 if trial.should_prune():
                     raise self._optuna.TrialPruned
 
-        if not recommender.stops_early:
-            score, _ = recommender.fit(self.fold.train, monitor=watching).scorer(self.fold.candidates)
-            return float(fold_recall(self.fold, score, self.k))
-        recommender.fit(self.train, validation=self.fold, monitor=watching)
+        if recommender.stops_early:
+            recommender.fit(self.train, validation=self.fold, monitor=watching)
+        else:
+            recommender.fit(self.fold.train, monitor=watching)
         if recommender.report.interrupted:
             raise KeyboardInterrupt
-        return float(recommender.report.validation or 0.0)
+        if recommender.stops_early:
+            return float(recommender.report.validation or 0.0)
+        score, _ = recommender.scorer(self.fold.candidates)
+        return float(fold_recall(self.fold, score, self.k))
 
     def _config(self, values: Mapping[str, Any]) -> Config:
         return dataclasses.replace(self.base, **values)

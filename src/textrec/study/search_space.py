@@ -80,6 +80,12 @@ SPACE: Mapping[str, Domain] = {
     "ngrams": Range(1, 2),
     "min_items": Range(1, 5),
     "sublinear": Choice((True, False)),
+    "width": Range(0.1, 1.0, log=True),
+    "share": Range(0.0, 1.0),
+    "imputed": Choice((0.0, 4.0, 8.0, 12.0, 20.0)),
+    "collaborative": Choice((0.0, 0.3, 1.0, 3.0)),
+    "trained_layers": Range(0, 4),
+    "fine_tuning_rate": Range(0.00003, 0.001, log=True),
 }
 """Field → where to search. What is not here keeps its value."""
 
@@ -89,8 +95,12 @@ _EXACT_ONLY = frozenset(
 _PAPER_ONLY = frozenset({"paper_ridge", "paper_likes_share"})
 """What the other recipe never reads."""
 
-_WARM_ONLY = frozenset({"ridge_items"})
+_WARM_ONLY = frozenset({"ridge_items", "collaborative"})
 """What acts on items with likes only: no cold validation item shows it."""
+
+_KERNEL_SHAPE = frozenset({"width", "share"})
+_SHAPE_OF: Mapping[str, frozenset[str]] = {"tfidf": frozenset(), "vectors": frozenset({"width"})}
+"""What some kernels read of it; the others read all."""
 
 
 def space_of(kind: type[Config], fixed: Mapping[str, Any], setting: Literal["cold", "warm"]) -> dict[str, Domain]:
@@ -105,11 +115,16 @@ def space_of(kind: type[Config], fixed: Mapping[str, Any], setting: Literal["col
     hints = typing.get_type_hints(kind)
     out: set[str] = set(fixed) | (_WARM_ONLY if setting == "cold" else set())
     out |= _EXACT_ONLY if fixed.get("recipe") == "paper" else _PAPER_ONLY
+    start = {**kind().to_dict(), **fixed}
+    if "kernel" in start:
+        out |= _KERNEL_SHAPE - _SHAPE_OF.get(start["kernel"], _KERNEL_SHAPE)
+        out |= {"imputed", "collaborative"} if start["solver"] == "nystrom" else set()
+    if "trained_layers" in start:
+        out.add("init_scale")  # a pre-trained network starts as it is
     if fixed.get("word_vectors") is None:
         out.add("vector_norm")
     else:
         out.add("embedding_dim" if "embedding_dim" in hints else "factors")
-    start = {**kind().to_dict(), **fixed}
     bounds = {spec.name: spec.metadata for spec in dataclasses.fields(kind)}
     space: dict[str, Domain] = {}
     for field, domain in SPACE.items():
