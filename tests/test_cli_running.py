@@ -169,6 +169,32 @@ def test_ctrl_c_in_training_keeps_the_best_epoch(
     assert main(["recommend", str(out), "--user", "1"]) == 0
 
 
+def test_a_blend_that_was_stopped_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textrec.learn import exact
+
+    step = exact.ExactTrainee.step
+    steps = 0
+
+    def interrupted(self: Any, examples: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == len(self.batches(np.arange(self.n_examples), 16, np.random.default_rng(0))) + 3:
+            raise KeyboardInterrupt  # in the second epoch
+        return step(self, examples)
+
+    monkeypatch.setattr(exact.ExactTrainee, "step", interrupted)
+    config = tmp_path / "blend.toml"
+    config.write_text('members = ["embed factors=4 epochs=2 batch_size=16", "tfidf"]', encoding="utf-8")
+    out = tmp_path / "m"
+    command = ["train", "sample", "--model", "blend", "--config", str(config), "--out", str(out)]
+    assert main(command) == 130
+    assert "the same command with --resume goes on" in capsys.readouterr().err
+    assert main([*command, "--resume"]) == 0
+    assert main(["recommend", str(out), "--user", "1"]) == 0
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device", "model")])
 def test_what_the_parser_did_not_catch(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
     def broken(**_: Any) -> None:

@@ -118,12 +118,17 @@ def train(
     with monitored(f"training {model}", json_log) as monitor:
         checkpoint = Checkpoint(checkpoint_folder(out), checkpoint_every, resume)
         how_to_fit: dict[str, Any] = {"validation": fold, "monitor": monitor, "checkpoint": checkpoint}
-        if shared is None:
-            recommender.fit(dataset, **how_to_fit)
-        else:
-            from textrec.cluster.training import fit_on_cluster
+        try:
+            if shared is None:
+                recommender.fit(dataset, **how_to_fit)
+            else:
+                from textrec.cluster.training import fit_on_cluster
 
-            fit_on_cluster(recommender, dataset, **how_to_fit, **shared)
+                fit_on_cluster(recommender, dataset, **how_to_fit, **shared)
+        except KeyboardInterrupt:  # a model that is nothing before it is whole, such as a blend
+            if checkpoint.folder.exists():
+                warn("there is no model yet; the same command with --resume goes on where training was stopped")
+            raise
     place = save(recommender, out, with_likes=not without_likes)
     if not recommender.report.interrupted:
         shutil.rmtree(checkpoint_folder(out), ignore_errors=True)
