@@ -191,7 +191,11 @@ def test_a_blend_that_was_stopped_goes_on(
     command = ["train", "sample", "--model", "blend", "--config", str(config), "--out", str(out)]
     assert main(command) == 130
     assert "the same command with --resume goes on" in capsys.readouterr().err
-    assert main([*command, "--resume"]) == 0
+    before, log = steps, tmp_path / "log.jsonl"
+    assert main([*command, "--resume", "--json-log", str(log)]) == 0
+    epochs = [event for line in log.read_text().splitlines() if (event := json.loads(line))["event"] == "epoch"]
+    assert [event["epoch"] for event in epochs if not event.get("refit")] == [2]
+    assert steps > before
     assert main(["recommend", str(out), "--user", "1"]) == 0
 
 

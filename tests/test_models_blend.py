@@ -137,12 +137,15 @@ def test_with_a_member_that_cannot_read_known_items_decide_the_weights(data: Dat
 def test_without_enough_likes_to_hold_out_members_have_equal_weights(data: Dataset) -> None:
     few = data.take_items(np.arange(5)).filtered(min_likes=0)
     few = dataclasses.replace(few, users=Ids(few.users.values[:3]), likes=few.likes[:3], timestamps=None)
-    with pytest.warns(TextrecWarning, match="blend: members have equal weights: "):
-        blend = create("blend", {"members": ["kernel", EMBED], "warm_weights": [3, 1]}).fit(few)
+    with pytest.warns(TextrecWarning, match="blend: no weights are learnt for cold items: "):
+        blend = create("blend", {"members": ["kernel", EMBED], "warm_weights": [3, 1], "learn": "both"}).fit(few)
     assert {setting: list(weights) for setting, weights in blend._weights.items()} == {
-        "cold": [0.5, 0.5],
+        "cold": [0.75, 0.25],
         "warm": [0.75, 0.25],
     }
+    with pytest.warns(TextrecWarning):
+        even = create("blend", {"members": ["kernel", EMBED]}).fit(few)
+    assert list(even._weights["cold"]) == list(even._weights["warm"]) == [0.5, 0.5]
     with pytest.warns(TextrecWarning, match="embed: training without validation: "):
         create("kernel", {"kernel": "vectors", "encoder": EMBED}).fit(few)
 

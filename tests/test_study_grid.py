@@ -3,12 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from textrec.dataset import Dataset, Ids, Items, binary_csr
 from textrec.errors import ConfigError
 from textrec.registry import create
 from textrec.study.cells import Cell
 from textrec.study.grid import Spec, load_spec, shipped_specs
+from textrec.study.runner import able
+from textrec.text import Documents
 
 
 def written(folder: Path, text: str) -> Path:
@@ -48,6 +52,29 @@ def test_a_grid_is_every_combination_that_the_models_can_do(tmp_path: Path) -> N
     assert last.config == {"ngrams": 1, "min_items": 2, "sublinear": True}
     assert last.name == "sample_cold_tfidf_words_transductive_seed0_fold2"
     assert last.split_name == "sample_cold_seed0"
+
+
+def test_a_blend_can_what_its_members_can(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        data = ["sample"]
+        settings = ["cold", "warm"]
+        folds = [0]
+        [[grid]]
+        models = ["blend"]
+        config = { members = ["kernel", "als"] }
+        [[grid]]
+        models = ["blend"]
+        variant = "ordered"
+        config = { members = ["kernel kernel=vectors", "tfidf"] }
+        """,
+    )
+    cells = load_spec(path).cells()
+    assert [(cell.variant, cell.setting) for cell in cells] == [("", "warm"), ("ordered", "cold"), ("ordered", "warm")]
+    items = Items.build(["a"], documents=Documents.from_bags(["word"], np.ones((1, 1))))
+    bags = Dataset(Ids(["u"]), items, binary_csr(np.array([0]), np.array([0]), (1, 1)))
+    assert [able(cell, bags) for cell in cells] == [True, False, False]
 
 
 def test_settings_that_do_not_matter_are_not_kept() -> None:

@@ -14,7 +14,8 @@ import pytest
 from textrec.config import Config
 from textrec.data.sample import sample
 from textrec.dataset import Dataset
-from textrec.errors import ArgumentError, MissingExtraError, TrainingError
+from textrec.errors import ArgumentError, DataError, MissingExtraError, TrainingError
+from textrec.protocol.metrics import fold_recall
 from textrec.registry import create
 from textrec.study.search import Search, Trial
 
@@ -124,6 +125,38 @@ def test_a_loss_that_is_no_number_is_a_failed_trial(monkeypatch: pytest.MonkeyPa
     search.run(3)
     assert [trial.state for trial in search.trials] == ["done", "failed", "failed"]
     assert search.trials[1].value is None
+
+
+def test_a_kernel_is_judged_by_its_own_recall_and_stopped_by_ctrl_c() -> None:
+    settings = {"kernel": "vectors", "encoder": "embed epochs=2 factors=8 min_count=1"}
+    search = Search(library(), "kernel", fixed=settings)
+    search.run(1)
+    model = create("kernel", settings).fit(search.fold.train)
+    score, _ = model.scorer(search.fold.candidates)
+    assert search.best is not None
+    assert search.best.value == pytest.approx(fold_recall(search.fold, score, 10))
+    assert not search.best.epochs  # those of the encoder within are none of the kernel's
+
+    @contextmanager
+    def watch(done: int) -> Iterator[Any]:
+        def monitor(event: Mapping[str, Any]) -> None:
+            if event["event"] == "step":
+                raise KeyboardInterrupt
+
+        yield monitor
+
+    with pytest.raises(KeyboardInterrupt):
+        search.run(2, watch=watch)
+    assert len(search.trials) == 1
+
+
+def test_settings_that_the_data_are_too_large_for_have_failed() -> None:
+    search = Search(library(), "kernel", fixed={"most_exact": 10, "landmarks": 20})
+    search.run(8)  # imputed likes need the exact solver
+    assert {trial.state for trial in search.trials} == {"done", "failed"}
+    assert {trial.values["imputed"] for trial in search.trials if trial.state == "done"} == {0.0}
+    with pytest.raises(DataError, match="imputed needs the exact solver"):
+        Search(library(), "kernel", fixed={"most_exact": 10, "imputed": 1.0}).run(2)
 
 
 def test_other_errors_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,26 @@ def test_a_recipe_has_its_own_fields() -> None:
     assert {"paper_ridge", "paper_likes_share"} == paper.keys() - exact.keys()
 
 
+@pytest.mark.parametrize(
+    ("fixed", "read"),
+    [
+        ({}, {"ngrams", "min_items", "imputed", "collaborative"}),
+        ({"kernel": "vectors"}, {"width", "imputed", "collaborative"}),
+        ({"kernel": "product"}, {"ngrams", "min_items", "width", "share", "imputed", "collaborative"}),
+        ({"solver": "nystrom"}, {"ngrams", "min_items"}),
+    ],
+)
+def test_a_kernel_is_searched_in_what_it_reads(fixed: dict[str, str], read: set[str]) -> None:
+    found = space_of(model_class("kernel").config_type, fixed, "warm").keys()
+    assert found == read | {"unobserved", "ridge_users"}
+
+
+def test_of_a_pretrained_network_what_is_trained_is_searched() -> None:
+    kind = model_class("transformer-mtl").config_type
+    assert {"trained_layers", "fine_tuning_rate"} <= space_of(kind, {}, "cold").keys()
+    assert not {"fine_tuning_rate", "init_scale"} & space_of(kind, {"trained_layers": 0}, "cold").keys()
+
+
 def test_tuples_are_taken_apart_and_put_together() -> None:
     values = {"dropout": (0.1, 0.5, 0.3), "pooling": "mean", "epochs": 3}
     parameters = {"dropout.0", "dropout.1", "dropout.2", "pooling"}

@@ -89,8 +89,9 @@ def train(
     """Train a model and write it to a folder.
 
     Every field of the model's configuration is an option too, such as --learning-rate 0.01 for learning_rate;
-    textrec config --model NAME shows them. Ctrl-C ends training and keeps the best epoch so far; the same command
-    with --resume goes on from there, after a kill or a power cut too.
+    textrec config --model NAME shows them. Ctrl-C ends training and keeps the best epoch so far (a blend, which needs
+    all of its members, keeps no model); the same command with --resume goes on from there, after a kill or a power cut
+    too.
     """
     set_threads(threads)
     check_place(out)
@@ -116,6 +117,8 @@ def train(
     say(f"model {model}: {settings or 'default configuration'}, seed {seed}")
     fold = _held_out(dataset, how, seed, asked=validate is not None)
     with monitored(f"training {model}", json_log) as monitor:
+        if not resume:
+            shutil.rmtree(checkpoint_folder(out), ignore_errors=True)  # of another training
         checkpoint = Checkpoint(checkpoint_folder(out), checkpoint_every, resume)
         how_to_fit: dict[str, Any] = {"validation": fold, "monitor": monitor, "checkpoint": checkpoint}
         try:

@@ -160,7 +160,9 @@ class Model(ABC):
 
     def _complete(self, train: Dataset, validation: Fold, monitor: Monitor | None) -> None:
         """Fitted to `validation.train`, learn from all of `train`: anew, unless a model knows how to go on."""
+        before = self.report.tokens_encoded
         self.fit(train, validation=validation, monitor=monitor)
+        self.report.tokens_encoded += before
 
     def _refit_likes(self) -> None:
         """Recompute what follows from `self.data.likes` without touching what was learnt from text."""

@@ -109,18 +109,18 @@ class BlendModel(Recommender):
         self, train: Dataset, validation: Fold | None, monitor: Monitor | None, checkpoint: Checkpoint | None
     ) -> None:
         self.report = FitReport()
-        held_out = validation or self._held_out(train)
+        held_out = validation or self._held_out(train, "cold" if self._reads_texts else "warm")
         weights = self._given_weights()
         if held_out is None:
             self._fit_members(train, None, monitor, checkpoint)
-            even = np.full(len(self._members), 1 / len(self._members))
-            self._weights = {"cold": even, "warm": even, **weights}
+            fallback = next(iter(weights.values()), np.full(len(self._members), 1 / len(self._members)))
+            self._weights = {"cold": fallback, "warm": fallback, **weights}
         else:
             first: Setting = "warm" if held_out.setting == "warm" else "cold"
             other: Setting = "cold" if first == "warm" else "warm"
-            if self.config.learn == "both" and other not in weights and (other == "warm" or self._reads_texts):
-                another = hold_out(train, other, seed=self.seed, fold=0)
-                self._fit_members(another.train, another, monitor, None)
+            both = self.config.learn == "both" and other not in weights and (other == "warm" or self._reads_texts)
+            if both and (another := self._held_out(train, other)):
+                self._fit_members(another.train, another, monitor, _within(checkpoint, other))
                 weights[other] = self._learnt(another, monitor)
                 self._count_tokens()  # the members are made anew
             self._fit_members(held_out.train, held_out, monitor, checkpoint)
@@ -137,12 +137,12 @@ class BlendModel(Recommender):
     def _reads_texts(self) -> bool:
         return "cold" in self.capabilities
 
-    def _held_out(self, train: Dataset) -> Fold | None:
-        """What the weights are learnt on; None, with a warning, where the data are too few to hold anything out."""
+    def _held_out(self, train: Dataset, setting: Setting) -> Fold | None:
+        """What weights are learnt on; None, with a warning, where the data are too few to hold anything out."""
         try:
-            return hold_out(train, "cold" if self._reads_texts else "warm", seed=self.seed, fold=0)
+            return hold_out(train, setting, seed=self.seed, fold=0)
         except DataError as error:
-            warnings.warn(f"blend: members have equal weights: {error}", TextrecWarning, stacklevel=4)
+            warnings.warn(f"blend: no weights are learnt for {setting} items: {error}", TextrecWarning, stacklevel=4)
             return None
 
     def _given_weights(self) -> dict[Setting, npt.NDArray[np.float64]]:
@@ -155,7 +155,7 @@ class BlendModel(Recommender):
     ) -> None:
         self._members = self._new_members()
         for number, member in enumerate(self._members):
-            where = checkpoint and dataclasses.replace(checkpoint, folder=checkpoint.folder / f"member-{number}")
+            where = _within(checkpoint, f"member-{number}")
             member.fit(train, validation=validation, monitor=_labelled(monitor, member), checkpoint=where)
             _stop_if_stopped(member)
 
@@ -279,6 +279,10 @@ def _scaled(member: Recommender, fold: Fold, reference: Rows, setting: Setting) 
         scale = scale_of(member._score(users, items))
         scores[block] = (member._score(users, candidates) - scale[:, :1]) / scale[:, 1:]
     return scores
+
+
+def _within(checkpoint: Checkpoint | None, folder: str) -> Checkpoint | None:
+    return checkpoint and dataclasses.replace(checkpoint, folder=checkpoint.folder / folder)
 
 
 def _stop_if_stopped(member: Recommender) -> None:

@@ -169,7 +169,7 @@ class Ease(Recommender):
         if side > self.config.most:
             raise DataError(
                 f"{self.data.name or 'the data'}: ease would invert {side:,} × {side:,} numbers "
-                f"({8 * side * side / 1e9:,.1f} GB at its peak), and most is {self.config.most:,}; raise most if the "
+                f"({12 * side * side / 1e9:,.1f} GB at its peak), and most is {self.config.most:,}; raise most if the "
                 "memory is there, or take als"
             )
         product = (likes @ likes.T if self._by_user else likes.T @ likes).toarray().astype(np.float64)
@@ -221,8 +221,12 @@ def _inverted(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     factor, failed = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1)
     assert not failed, "likes and a ridge above 0 make a positive definite matrix"
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    lower = np.tril(inverse, -1)
-    return np.asarray(np.diag(inverse.diagonal()) + lower + lower.T)
+    for start in range(0, len(inverse), ROWS_AT_ONCE):
+        end = start + ROWS_AT_ONCE
+        corner = inverse[start:end, start:end]
+        corner[:] = np.tril(corner) + np.tril(corner, -1).T
+        inverse[start:end, end:] = inverse[end:, start:end].T
+    return np.asarray(inverse.T)  # in the order of rows
 
 
 def _column_forms(likes: Csr, inverse: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from textrec.config import bounded
+from textrec.config import Config, bounded
 from textrec.dataset import Csr, Dataset, Items, Rows
 from textrec.errors import DataError
 from textrec.learn.factors import solve_factors
@@ -21,7 +21,7 @@ from textrec.learn.model import Capability, Checkpoint, Monitor
 from textrec.models.liked_items import LikedItems
 from textrec.models.members import MemberVectors
 from textrec.models.solved import SolvedModel
-from textrec.models.text_kernel import TextFeatures, TextKernel, TextKernelConfig
+from textrec.models.text_kernel import TextFeatures, TextKernel, TextKernelConfig, check_order
 from textrec.models.tfidf import csr_arrays, csr_from
 from textrec.protocol.splits import Fold
 
@@ -100,6 +100,16 @@ class KernelModel(SolvedModel):
     _nystrom: Nystrom | None = None
     _landmarks: TextFeatures
 
+    def __init__(self, config: Config | None = None, *, seed: int = 0, device: str = "auto") -> None:
+        super().__init__(config, seed=seed, device=device)
+        if not self.config.reads_bags:
+            self.capabilities = self.capabilities - {"bag_of_words"}
+
+    def check_data(self, train: Dataset) -> None:
+        """Says which setting reads word counts."""
+        check_order(train.items.documents, self.name, self.config)
+        super().check_data(train)
+
     # ------------------------------------------------------------------ learning
 
     def _fit(
@@ -154,8 +164,8 @@ class KernelModel(SolvedModel):
         for name in EXACT_ONLY:
             if getattr(config, name) > 0:
                 raise DataError(
-                    f"kernel: {name} needs the exact solver, which takes {12 * pool * pool / 1e9:,.1f} GB for {pool:,} "
-                    f"liked items and {4 * pool * self.data.n_items / 1e9:,.1f} GB to rank {self.data.n_items:,}; set "
+                    f"kernel: {name} needs the exact solver, which takes {16 * pool * pool / 1e9:,.1f} GB for {pool:,} "
+                    f"liked items and {12 * pool * self.data.n_items / 1e9:,.1f} GB to rank {self.data.n_items:,}; set "
                     f"solver = 'exact' if the memory is there, or {name} = 0"
                 )
         return False

@@ -73,5 +73,5 @@ class LikedItems:
 
     @cached_property
     def _ease(self) -> Ease:
-        # whoever made a kernel matrix of the pool has the memory for this one
+        # n²·12 bytes at its peak, no more than the kernel's own solve
         return Ease(EaseConfig(most=max(len(self), 1))).fit(self.data.take_items(self.rows))

@@ -32,7 +32,7 @@ from textrec.protocol.splits import Fold
 from textrec.registry import model_class, models_with
 from textrec.text import Documents, Vocabulary
 
-__all__ = ["KernelName", "TextFeatures", "TextKernel", "TextKernelConfig"]
+__all__ = ["KernelName", "TextFeatures", "TextKernel", "TextKernelConfig", "check_order"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -79,6 +79,13 @@ class TextKernelConfig(Config):
         if name not in able:
             faults.append(f"encoder must be a model with vectors, got {name!r}: {', '.join(able)}")
         return faults
+
+    @property
+    def reads_bags(self) -> bool:
+        """Whether it can do without the order of words."""
+        if self.kernel == "tfidf":
+            return True
+        return self.encoder is not None and "bag_of_words" in model_class(named(self.encoder)[0]).capabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +136,6 @@ class TextKernel:
         """Learn the n-grams of the training texts, or train the encoder; also what is read of these texts."""
         sentences: SentenceVectors | MemberVectors | None = None
         if config.kernel != "tfidf":
-            _check_order(train.items.documents, owner, config)
             if config.encoder is not None:
                 sentences = MemberVectors.trained(
                     config.encoder,
@@ -165,7 +171,7 @@ class TextKernel:
     def read(self, documents: Documents) -> TextFeatures:
         """What the kernel reads of any texts."""
         if self.sentences is not None:
-            _check_order(documents, self.owner, self.config)
+            check_order(documents, self.owner, self.config)
         return TextFeatures(
             None if self.sentences is None else unit_rows(self.sentences.vectors(documents)),
             None if self.ngrams is None else self.ngrams.rows(documents),
@@ -225,9 +231,9 @@ class TextKernel:
         return TextFeatures(arrays.get("kernel.vectors"), tfidf)
 
 
-def _check_order(documents: Documents, owner: str, config: TextKernelConfig) -> None:
-    reads_bags = config.encoder is not None and "bag_of_words" in model_class(named(config.encoder)[0]).capabilities
-    if not documents.ordered and not reads_bags:
+def check_order(documents: Documents, owner: str, config: TextKernelConfig) -> None:
+    """Refuse bags of words where the kernel reads words in order."""
+    if not documents.ordered and not config.reads_bags:
         needs = f"kernel = {config.kernel!r} reads words in order and these are word counts only"
         reason = f"{needs}; kernel = 'tfidf' reads them"
         raise CapabilityError(owner, "bag_of_words", models_with("bag_of_words"), reason)

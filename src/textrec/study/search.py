@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from textrec.config import Config
 from textrec.dataset import Dataset
-from textrec.errors import ArgumentError, MissingExtraError, TrainingError
+from textrec.errors import ArgumentError, DataError, MissingExtraError, TrainingError
 from textrec.learn.model import Monitor
 from textrec.protocol.metrics import fold_recall
 from textrec.protocol.splits import hold_out
@@ -178,6 +178,10 @@ class Search:
             state, finished = self._optuna.trial.TrialState.PRUNED, True
         except TrainingError:
             finished = True  # such a configuration is a finding: it failed
+        except DataError:
+            if trial.number == 0:  # the configuration as given: the data are at fault
+                raise
+            finished = True
         finally:
             if finished:  # Ctrl-C leaves a trial that does not count
                 trial.set_user_attr("values", values)

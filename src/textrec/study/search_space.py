@@ -102,6 +102,8 @@ _KERNEL_SHAPE = frozenset({"width", "share"})
 _SHAPE_OF: Mapping[str, frozenset[str]] = {"tfidf": frozenset(), "vectors": frozenset({"width"})}
 """What some kernels read of it; the others read all."""
 
+_OF_NGRAMS = frozenset({"ngrams", "min_items"})
+
 
 def space_of(kind: type[Config], fixed: Mapping[str, Any], setting: Literal["cold", "warm"]) -> dict[str, Domain]:
     """Parameter → domain, for the fields of a configuration that are not fixed.
@@ -118,9 +120,11 @@ def space_of(kind: type[Config], fixed: Mapping[str, Any], setting: Literal["col
     start = {**kind().to_dict(), **fixed}
     if "kernel" in start:
         out |= _KERNEL_SHAPE - _SHAPE_OF.get(start["kernel"], _KERNEL_SHAPE)
+        out |= _OF_NGRAMS if start["kernel"] == "vectors" else set()
         out |= {"imputed", "collaborative"} if start["solver"] == "nystrom" else set()
     if "trained_layers" in start:
         out.add("init_scale")  # a pre-trained network starts as it is
+        out |= {"fine_tuning_rate"} if fixed.get("trained_layers") == 0 else set()
     if fixed.get("word_vectors") is None:
         out.add("vector_norm")
     else:
