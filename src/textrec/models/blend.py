@@ -146,8 +146,7 @@ class BlendModel(Recommender):
             return None
 
     def _given_weights(self) -> dict[Setting, npt.NDArray[np.float64]]:
-        config = self.config
-        given: dict[Setting, tuple[float, ...]] = {"cold": config.cold_weights, "warm": config.warm_weights}
+        given: dict[Setting, tuple[float, ...]] = {"cold": self.config.cold_weights, "warm": self.config.warm_weights}
         return {setting: np.array(those) / sum(those) for setting, those in given.items() if those}
 
     def _fit_members(
